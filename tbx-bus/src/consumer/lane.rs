@@ -1,0 +1,108 @@
+//! One delivery on its lane: attempts until it is settled.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::task::Poll;
+
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+use tracing::Instrument;
+
+use super::failure::Failure;
+use super::incoming::Incoming;
+use crate::{Delivery, Reason, ReasonKind, RetryPolicy};
+
+/// How one lane treats its deliveries.
+#[derive(Debug, Clone)]
+pub(super) struct LaneRules {
+    pub(super) policy: RetryPolicy,
+    /// Whether a failed message keeps its place, so that nothing of its key overtakes it.
+    pub(super) keep_order: bool,
+    pub(super) stop: CancellationToken,
+}
+
+/// Handles one delivery and settles it. Errors of settling mean that it will come again; they are logged.
+pub(super) async fn work<S>(service: S, delivery: Delivery, rules: LaneRules)
+where
+    S: Service<Incoming, Response = ()> + Send,
+    S::Error: Into<Failure>,
+    S::Future: Send,
+{
+    let span = tracing::debug_span!(
+        "handle",
+        group = %delivery.group(),
+        topic = %delivery.message().topic(),
+        message = %delivery.message().id(),
+        trace = delivery.message().trace().map_or("", |trace| trace.trace_id()),
+    );
+    attempt_until_settled(service, delivery, rules).instrument(span).await;
+}
+
+async fn attempt_until_settled<S>(mut service: S, delivery: Delivery, rules: LaneRules)
+where
+    S: Service<Incoming, Response = ()> + Send,
+    S::Error: Into<Failure>,
+    S::Future: Send,
+{
+    let mut attempt = delivery.attempt();
+    let settled = loop {
+        let incoming = Incoming::new(
+            delivery.message().clone(),
+            delivery.group().clone(),
+            attempt,
+            delivery.is_redelivered() || attempt > 1,
+        );
+        let Err(failure) = catch_panic(call(&mut service, incoming)).await else { break delivery.ack().await };
+        let cause = failure.chain();
+        if failure.is_permanent() {
+            tracing::error!(attempt, cause, "message rejected");
+            break delivery.dead_letter(Reason::new(ReasonKind::Rejected, cause), attempt).await;
+        }
+        if attempt >= rules.policy.max_attempts() {
+            tracing::error!(attempt, cause, "message failed for the last time");
+            break delivery.dead_letter(Reason::new(ReasonKind::AttemptsExhausted, cause), attempt).await;
+        }
+        let delay = rules.policy.backoff().delay(attempt);
+        tracing::warn!(attempt, cause, delay_ms = delay.as_millis() as u64, "message failed, trying again");
+        if !rules.keep_order {
+            break delivery.retry(delay).await;
+        }
+        tokio::select! {
+            () = rules.stop.cancelled() => break delivery.release().await,
+            () = tokio::time::sleep(delay) => attempt += 1,
+        }
+    };
+    if let Err(error) = settled {
+        tracing::warn!(error = %error, "message not settled, it will come again");
+    }
+}
+
+async fn call<S>(service: &mut S, incoming: Incoming) -> Result<(), Failure>
+where
+    S: Service<Incoming, Response = ()>,
+    S::Error: Into<Failure>,
+{
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+    service.call(incoming).await.map_err(Into::into)
+}
+
+/// A panic of the handler is a failed attempt, and no more than that.
+async fn catch_panic(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| {
+        // The future is not polled again after a panic, so nothing sees a state it left broken.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                let text = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_else(|| "no message".to_owned());
+                Poll::Ready(Err(Failure::transient(format!("the handler panicked: {text}"))))
+            }
+        }
+    })
+    .await
+}

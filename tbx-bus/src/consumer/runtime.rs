@@ -1,0 +1,231 @@
+//! The loop that takes deliveries, puts each on the lane of its key, and survives the loss of the bus.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use super::failure::Failure;
+use super::incoming::Incoming;
+use super::lane::{self, LaneRules};
+use super::state::ConsumerState;
+use crate::{Backoff, BusErrorKind, Deliveries, Delivery, Group, RetryPolicy, Subscriber};
+
+/// A handler service on a group.
+///
+/// - *Order:* messages of one key are handled one after the other, in the order delivered; different keys run side by side, up to
+///   [`with_concurrency`](Self::with_concurrency). In a group with a single active consumer a failed message is retried on its lane,
+///   so that its successors wait; elsewhere it is returned to the bus for later.
+/// - *Failures:* an error or a panic of the handler is a failed attempt. After the policy's last one, or at once on
+///   [`Failure::permanent`], the message is dead-lettered and the lane goes on.
+/// - *Outages:* when the subscription is lost, the consumer lets running handlers end and subscribes again, for ever, with jitter.
+#[must_use = "a consumer does nothing until it is run"]
+pub struct Consumer<S> {
+    subscriber: Arc<dyn Subscriber>,
+    group: Group,
+    service: S,
+    policy: RetryPolicy,
+    concurrency: usize,
+    drain_timeout: Duration,
+    state: watch::Sender<ConsumerState>,
+}
+
+impl<S> Consumer<S>
+where
+    S: Service<Incoming, Response = ()> + Clone + Send + 'static,
+    S::Error: Into<Failure>,
+    S::Future: Send,
+{
+    /// A consumer with [`RetryPolicy::standard`], 32 keys at once and 10 s to drain.
+    pub fn new(subscriber: Arc<dyn Subscriber>, group: Group, service: S) -> Self {
+        Self {
+            subscriber,
+            group,
+            service,
+            policy: RetryPolicy::standard(),
+            concurrency: 32,
+            drain_timeout: Duration::from_secs(10),
+            state: watch::Sender::new(ConsumerState::Connecting(None)),
+        }
+    }
+
+    /// How failures are retried.
+    pub fn with_retry(mut self, policy: RetryPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How many keys are handled at once; at least 1.
+    pub fn with_concurrency(mut self, lanes: usize) -> Self {
+        self.concurrency = lanes.max(1);
+        self
+    }
+
+    /// How long running handlers may take after the stop before they are dropped and their messages returned.
+    pub fn with_drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_timeout = timeout;
+        self
+    }
+
+    /// What the consumer is doing, now and from now on.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<ConsumerState> {
+        self.state.subscribe()
+    }
+
+    /// Runs until `stop` is cancelled or the bus is closed, then drains: takes nothing new, returns what was not started, waits for what
+    /// runs.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future aborts the running handlers; their messages return to the group as failed attempts.
+    pub async fn run(self, stop: CancellationToken) {
+        let backoff = Backoff::standard();
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            let subscribed = tokio::select! {
+                () = stop.cancelled() => break,
+                subscribed = self.subscriber.consume(&self.group) => subscribed,
+            };
+            let lost = match subscribed {
+                Ok(deliveries) => {
+                    failures = 0;
+                    self.state.send_replace(ConsumerState::Running);
+                    self.consume(deliveries, &stop).await
+                }
+                Err(error) => Err(error),
+            };
+            let Err(error) = lost else { break };
+            if error.kind() == BusErrorKind::Closed {
+                break;
+            }
+            failures += 1;
+            let delay = backoff.delay(failures);
+            tracing::warn!(group = self.group.name(), %error, delay_ms = delay.as_millis() as u64, "subscription lost");
+            self.state.send_replace(ConsumerState::Connecting(Some(error.to_string())));
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+        self.state.send_replace(ConsumerState::Stopped);
+    }
+
+    async fn consume(&self, mut deliveries: Deliveries, stop: &CancellationToken) -> Result<(), crate::BusError> {
+        let mut lanes = Lanes::new(self);
+        let ended = loop {
+            let has_room = lanes.has_room();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break Ok(()),
+                Some(finished) = lanes.running.join_next_with_id() => lanes.finished(finished),
+                delivery = deliveries.next(), if has_room => match delivery {
+                    Ok(Some(delivery)) => lanes.put(delivery),
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                },
+            }
+        };
+        // After a lost connection too: a handler that still runs must end before its message can come again.
+        if ended.is_ok() {
+            self.state.send_replace(ConsumerState::Draining);
+        }
+        lanes.drain(self.drain_timeout).await;
+        ended
+    }
+}
+
+/// The deliveries under way, by key.
+struct Lanes<'a, S> {
+    consumer: &'a Consumer<S>,
+    rules: LaneRules,
+    /// What waits behind the running delivery of each busy key.
+    waiting: HashMap<Arc<str>, VecDeque<Delivery>>,
+    /// The key that each running task belongs to.
+    keys: HashMap<tokio::task::Id, Arc<str>>,
+    running: JoinSet<()>,
+}
+
+impl<'a, S> Lanes<'a, S>
+where
+    S: Service<Incoming, Response = ()> + Clone + Send + 'static,
+    S::Error: Into<Failure>,
+    S::Future: Send,
+{
+    fn new(consumer: &'a Consumer<S>) -> Self {
+        let rules = LaneRules {
+            policy: consumer.policy,
+            keep_order: consumer.group.is_single_active(),
+            stop: CancellationToken::new(),
+        };
+        Self { consumer, rules, waiting: HashMap::new(), keys: HashMap::new(), running: JoinSet::new() }
+    }
+
+    /// What waits behind a busy key is bounded by the prefetch of the group.
+    fn has_room(&self) -> bool {
+        self.running.len() < self.consumer.concurrency
+    }
+
+    fn put(&mut self, delivery: Delivery) {
+        let Some(key) = delivery.message().key() else {
+            self.start(delivery, None);
+            return;
+        };
+        if let Some(queue) = self.waiting.get_mut(key) {
+            queue.push_back(delivery);
+            return;
+        }
+        let key: Arc<str> = key.into();
+        self.waiting.insert(Arc::clone(&key), VecDeque::new());
+        self.start(delivery, Some(key));
+    }
+
+    fn start(&mut self, delivery: Delivery, key: Option<Arc<str>>) {
+        let mut rules = self.rules.clone();
+        rules.keep_order &= key.is_some();
+        // A clone for each delivery: readiness belongs to the clone that is called.
+        let task = self.running.spawn(lane::work(self.consumer.service.clone(), delivery, rules));
+        if let Some(key) = key {
+            self.keys.insert(task.id(), key);
+        }
+    }
+
+    fn finished(&mut self, finished: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
+        let id = match &finished {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        };
+        let Some(key) = self.keys.remove(&id) else { return };
+        let next = self.waiting.get_mut(&key).and_then(VecDeque::pop_front);
+        match next {
+            Some(delivery) => self.start(delivery, Some(key)),
+            None => {
+                self.waiting.remove(&key);
+            }
+        }
+    }
+
+    async fn drain(mut self, timeout: Duration) {
+        self.rules.stop.cancel();
+        for delivery in self.waiting.drain().flat_map(|(_, queue)| queue) {
+            // An error means that the bus is gone, and the message with it or back in its group.
+            let _ = delivery.release().await;
+        }
+        let all_ended = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(timeout, all_ended).await.is_err() {
+            tracing::warn!(group = self.consumer.group.name(), left = self.running.len(), "handlers did not end in time");
+            self.running.shutdown().await;
+        }
+    }
+}
+
+impl<S> fmt::Debug for Consumer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("group", &self.group).field("policy", &self.policy).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,237 @@
+//! The queue of one group and its consumers. Plain state: the lock of the bus is held by the caller.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::faults::Switches;
+use super::publication::Publication;
+use crate::{DeadLetter, Group, Message, Reason, ReasonKind};
+
+/// One copy of a message in one group.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    /// The order of arrival in the group, to which a returned item goes back.
+    pub(super) sequence: u64,
+    pub(super) message: Arc<Message>,
+    pub(super) publication: Arc<Publication>,
+    /// Deliveries so far that count.
+    pub(super) attempts: u32,
+    pub(super) redelivered: bool,
+}
+
+/// A dead letter that waits for the sink.
+#[derive(Debug, Clone)]
+pub(super) struct Doomed {
+    pub(super) letter: DeadLetter,
+    /// `None` when its copy was already counted as settled.
+    pub(super) publication: Option<Arc<Publication>>,
+}
+
+#[derive(Debug)]
+struct Consumer {
+    id: u64,
+    held: u32,
+    /// It has left, and stays only until what it holds is settled, so that a successor cannot overtake it.
+    leaving: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct GroupQueue {
+    pub(super) spec: Group,
+    pub(super) wake: Arc<Notify>,
+    ready: VecDeque<Item>,
+    delayed: BTreeMap<(Instant, u64), Item>,
+    doomed: VecDeque<Doomed>,
+    in_flight: BTreeMap<u64, (u64, Item)>,
+    consumers: Vec<Consumer>,
+    next_sequence: u64,
+    next_tag: u64,
+}
+
+/// What a consumer may do next.
+#[derive(Debug)]
+pub(super) enum Take {
+    /// Handle this, under this tag.
+    Item(u64, Item),
+    /// Bury this first.
+    Doomed(Doomed),
+    /// Wait for a wake-up, or until the instant.
+    Wait(Option<Instant>),
+}
+
+impl GroupQueue {
+    pub(super) fn new(spec: Group) -> Self {
+        Self {
+            spec,
+            wake: Arc::new(Notify::new()),
+            ready: VecDeque::new(),
+            delayed: BTreeMap::new(),
+            doomed: VecDeque::new(),
+            in_flight: BTreeMap::new(),
+            consumers: Vec::new(),
+            next_sequence: 0,
+            next_tag: 0,
+        }
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.ready.len() + self.doomed.len()
+    }
+
+    pub(super) fn due(&self) -> usize {
+        self.delayed.len()
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    pub(super) fn unsettled(&self) -> usize {
+        self.queued() + self.due() + self.running()
+    }
+
+    pub(super) fn wants(&self, message: &Message) -> bool {
+        self.spec.patterns.iter().any(|pattern| pattern.matches(message.topic()))
+    }
+
+    pub(super) fn enqueue(&mut self, message: Arc<Message>, publication: Arc<Publication>) {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.ready.push_back(Item { sequence, message, publication, attempts: 0, redelivered: false });
+        self.wake.notify_waiters();
+    }
+
+    pub(super) fn join(&mut self, id: u64) {
+        self.consumers.push(Consumer { id, held: 0, leaving: false });
+    }
+
+    pub(super) fn leave(&mut self, id: u64) {
+        if let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) {
+            consumer.leaving = true;
+        }
+        self.let_leavers_go();
+    }
+
+    pub(super) fn take(&mut self, consumer_id: u64, now: Instant, switches: &mut Switches) -> Take {
+        self.bring_due(now);
+        let Some(position) = self.consumers.iter().position(|consumer| consumer.id == consumer_id) else {
+            return Take::Wait(None);
+        };
+        if self.spec.single_active && position != 0 {
+            return Take::Wait(None);
+        }
+        if let Some(doomed) = self.doomed.front() {
+            return Take::Doomed(doomed.clone());
+        }
+        if self.consumers[position].held >= self.spec.prefetch.get() {
+            return Take::Wait(None);
+        }
+        let window = switches.reorder_window.min(self.ready.len());
+        let index = if window > 1 { switches.random.usize(..window) } else { 0 };
+        let Some(mut item) = self.ready.remove(index) else {
+            return Take::Wait(self.delayed.keys().next().map(|(due, _)| *due));
+        };
+        item.attempts += 1;
+        self.consumers[position].held += 1;
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        self.in_flight.insert(tag, (consumer_id, item.clone()));
+        Take::Item(tag, item)
+    }
+
+    /// The item under `tag`, when it is still lent out.
+    pub(super) fn lent(&self, tag: u64) -> Option<&Item> {
+        self.in_flight.get(&tag).map(|(_, item)| item)
+    }
+
+    /// Ends the loan of `tag`.
+    pub(super) fn reclaim(&mut self, tag: u64) -> Option<Item> {
+        let (consumer_id, item) = self.in_flight.remove(&tag)?;
+        if let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == consumer_id) {
+            consumer.held = consumer.held.saturating_sub(1);
+        }
+        self.let_leavers_go();
+        self.wake.notify_waiters();
+        Some(item)
+    }
+
+    /// Puts an item back as a failed attempt, or dooms it when it was delivered as often as allowed.
+    pub(super) fn give_back(&mut self, mut item: Item, delay: Option<Duration>) {
+        if item.attempts >= self.spec.delivery_limit.get() {
+            let reason = Reason::new(ReasonKind::DeliveryLimit, "returned unsettled as often as the group allows");
+            let letter = DeadLetter::new(item.message, Arc::clone(&self.spec.name), item.attempts, reason);
+            self.doomed.push_back(Doomed { letter, publication: Some(item.publication) });
+        } else {
+            item.redelivered = true;
+            match delay {
+                Some(delay) if !delay.is_zero() => {
+                    self.delayed.insert((Instant::now() + delay, item.sequence), item);
+                }
+                _ => self.put_in_order(item),
+            }
+        }
+        self.wake.notify_waiters();
+    }
+
+    /// Puts an item back untouched.
+    pub(super) fn release(&mut self, mut item: Item) {
+        item.attempts = item.attempts.saturating_sub(1);
+        item.redelivered = true;
+        self.put_in_order(item);
+        self.wake.notify_waiters();
+    }
+
+    pub(super) fn doom(&mut self, doomed: Doomed) {
+        self.doomed.push_back(doomed);
+        self.wake.notify_waiters();
+    }
+
+    /// The publication that a waiting letter still counts for.
+    pub(super) fn doomed_publication(&self, letter: &DeadLetter) -> Option<Arc<Publication>> {
+        let doomed = self.doomed.iter().find(|doomed| doomed.letter.message.id() == letter.message.id())?;
+        doomed.publication.clone()
+    }
+
+    /// Removes the letter that was buried.
+    pub(super) fn buried(&mut self, letter: &DeadLetter) -> Option<Doomed> {
+        let index = self.doomed.iter().position(|doomed| doomed.letter.message.id() == letter.message.id())?;
+        self.doomed.remove(index)
+    }
+
+    /// The connection is lost: everything lent returns, everyone has left.
+    pub(super) fn disconnect(&mut self) {
+        for (_, (_, item)) in std::mem::take(&mut self.in_flight) {
+            item.publication.disconnect();
+            self.give_back(item, None);
+        }
+        for item in self.ready.iter().chain(self.delayed.values()) {
+            item.publication.disconnect();
+        }
+        self.consumers.clear();
+        self.wake.notify_waiters();
+    }
+
+    fn bring_due(&mut self, now: Instant) {
+        while let Some(entry) = self.delayed.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let item = entry.remove();
+            self.put_in_order(item);
+        }
+    }
+
+    fn put_in_order(&mut self, item: Item) {
+        let index = self.ready.iter().position(|other| other.sequence > item.sequence).unwrap_or(self.ready.len());
+        self.ready.insert(index, item);
+    }
+
+    fn let_leavers_go(&mut self) {
+        self.consumers.retain(|consumer| !consumer.leaving || consumer.held > 0);
+        self.wake.notify_waiters();
+    }
+}

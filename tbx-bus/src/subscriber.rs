@@ -1,0 +1,214 @@
+//! Subscribing: durable groups that share their messages, and broadcasts that everyone hears.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{BusError, Delivery, TopicPattern};
+
+/// Gives out what groups and broadcasts receive.
+///
+/// # Contract
+///
+/// - A *group* is durable for as long as the bus is: once declared, it collects matching messages whether or not anyone consumes.
+///   Its consumers compete; with [`Group::with_single_active`] only the one that came first gets messages and the others stand by.
+/// - A *broadcast* lives as long as its [`Deliveries`] and receives its own copy of what is published meanwhile. Nothing waits for
+///   it: its queue drops the oldest when it is full, and the next delivery tells how many were lost.
+/// - Declaring the same group again is harmless; with other patterns or another mode it is refused.
+/// - Never more than `prefetch` deliveries of one consumer are unsettled.
+#[async_trait]
+pub trait Subscriber: Send + Sync {
+    /// Makes a group exist, so that nothing published from now on is lost to it.
+    ///
+    /// # Errors
+    ///
+    /// [`Declaration`](crate::BusErrorKind::Declaration) when it exists with other settings.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves the group declared or not.
+    async fn declare(&self, group: &Group) -> Result<(), BusError>;
+
+    /// Joins a group as one of its consumers, declaring it when needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`declare`](Self::declare), or when the bus cannot be reached.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future has not joined.
+    async fn consume(&self, group: &Group) -> Result<Deliveries, BusError>;
+
+    /// Listens in, from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the bus cannot be reached.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future does not listen.
+    async fn listen(&self, broadcast: &Broadcast) -> Result<Deliveries, BusError>;
+}
+
+/// A durable group of competing consumers.
+///
+/// ```
+/// use tbx_bus::{Group, TopicPattern};
+///
+/// let group = Group::new("mailer", [TopicPattern::new("order.*")?]).with_prefetch(16);
+/// # Ok::<(), tbx_bus::TopicError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Group {
+    pub(crate) name: Arc<str>,
+    pub(crate) patterns: Vec<TopicPattern>,
+    pub(crate) single_active: bool,
+    pub(crate) prefetch: NonZeroU32,
+    pub(crate) delivery_limit: NonZeroU32,
+}
+
+const DEFAULT_PREFETCH: NonZeroU32 = NonZeroU32::new(64).unwrap();
+const DEFAULT_DELIVERY_LIMIT: NonZeroU32 = NonZeroU32::new(20).unwrap();
+
+impl Group {
+    /// A group of competing consumers, prefetch 64, delivery limit 20.
+    pub fn new(name: &str, patterns: impl IntoIterator<Item = TopicPattern>) -> Self {
+        Self {
+            name: name.into(),
+            patterns: patterns.into_iter().collect(),
+            single_active: false,
+            prefetch: DEFAULT_PREFETCH,
+            delivery_limit: DEFAULT_DELIVERY_LIMIT,
+        }
+    }
+
+    /// Only the consumer that came first is active; the next takes over when it leaves. Keeps the order of each key.
+    pub fn with_single_active(mut self) -> Self {
+        self.single_active = true;
+        self
+    }
+
+    /// How many deliveries one consumer may hold unsettled; at least 1. More hides latency and costs memory.
+    pub fn with_prefetch(mut self, prefetch: u32) -> Self {
+        self.prefetch = NonZeroU32::new(prefetch).unwrap_or(NonZeroU32::MIN);
+        self
+    }
+
+    /// How often a message is delivered before the bus itself dead-letters it: the net under the consumer's own
+    /// [`RetryPolicy`](crate::RetryPolicy), so keep it above that. At least 1.
+    pub fn with_delivery_limit(mut self, limit: u32) -> Self {
+        self.delivery_limit = NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN);
+        self
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it wants.
+    #[must_use]
+    pub fn patterns(&self) -> &[TopicPattern] {
+        &self.patterns
+    }
+
+    /// Whether only one consumer is active at a time.
+    #[must_use]
+    pub fn is_single_active(&self) -> bool {
+        self.single_active
+    }
+
+    /// How many deliveries one consumer may hold unsettled.
+    #[must_use]
+    pub fn prefetch(&self) -> u32 {
+        self.prefetch.get()
+    }
+
+    /// How often a message is delivered at most.
+    #[must_use]
+    pub fn delivery_limit(&self) -> u32 {
+        self.delivery_limit.get()
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("name", &self.name).field("patterns", &self.patterns).finish_non_exhaustive()
+    }
+}
+
+/// A subscription of its own that ends with its [`Deliveries`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Broadcast {
+    pub(crate) patterns: Vec<TopicPattern>,
+    pub(crate) capacity: usize,
+}
+
+impl Broadcast {
+    /// Hears what matches, holding at most 1,024 messages for a slow listener.
+    pub fn new(patterns: impl IntoIterator<Item = TopicPattern>) -> Self {
+        Self { patterns: patterns.into_iter().collect(), capacity: 1_024 }
+    }
+
+    /// How many messages wait for a slow listener before the oldest is dropped; at least 1.
+    pub fn with_capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity.max(1);
+        self
+    }
+
+    /// What it wants.
+    #[must_use]
+    pub fn patterns(&self) -> &[TopicPattern] {
+        &self.patterns
+    }
+
+    /// How many messages wait at most.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+}
+
+/// The deliveries of one consumer or listener. Dropping it leaves the group; what it prefetched and nobody took is returned.
+#[must_use]
+pub struct Deliveries(Box<dyn DeliverySource>);
+
+impl Deliveries {
+    /// Wraps a backend's source.
+    pub fn new(source: impl DeliverySource + 'static) -> Self {
+        Self(Box::new(source))
+    }
+
+    /// Waits for the next delivery; `None` when the bus was closed.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost. The source is spent then: subscribe again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: no delivery is lost when the future is dropped.
+    pub async fn next(&mut self) -> Result<Option<Delivery>, BusError> {
+        self.0.next().await
+    }
+}
+
+impl fmt::Debug for Deliveries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Deliveries")
+    }
+}
+
+/// What a backend implements behind [`Deliveries`].
+#[async_trait]
+pub trait DeliverySource: Send {
+    /// As [`Deliveries::next`], with the same cancel safety.
+    async fn next(&mut self) -> Result<Option<Delivery>, BusError>;
+}
