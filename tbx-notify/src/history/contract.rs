@@ -1,0 +1,154 @@
+//! The contract.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::{Entry, Epoch, Notification, Position, TopicSet};
+
+/// An append-only log of notifications, trimmed at its old end.
+///
+/// # Contract
+///
+/// - *Once:* a notification whose id the history still knows is not appended again; its first position is returned.
+/// - *Order:* offsets grow by the order of appends and start at 1. What was visible stays where it is until it is trimmed.
+/// - *Durable:* a durable history answers an append after it is stored, and keeps epoch and offsets over a restart. One that lost
+///   entries or starts anew has a new epoch.
+/// - *Trimmed from the old end only,* and remembered by topic, so that a reader is told of a gap when it missed something and only then.
+/// - Any number of tasks may append and read at once.
+#[async_trait]
+pub trait History: Send + Sync {
+    /// Appends a notification and answers once it is stored.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be stored now. Whether it was is unknown: append it again, with the same id.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves it appended or not.
+    async fn append(&self, notification: Notification) -> Result<Appended, HistoryError>;
+
+    /// What the history holds now.
+    fn bounds(&self) -> Bounds;
+
+    /// The newest offset, now and from now on.
+    fn newest(&self) -> watch::Receiver<u64>;
+
+    /// Up to `limit` entries after the offset `after`, whatever their topic, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When stored entries cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    async fn read(&self, after: u64, limit: usize) -> Result<Vec<Arc<Entry>>, HistoryError>;
+
+    /// Up to `limit` entries after the offset `after` and up to `through` that `topics` want, oldest first. Costs what it returns, not what lies between.
+    ///
+    /// # Errors
+    ///
+    /// When stored entries cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    async fn read_matching(
+        &self,
+        topics: &TopicSet,
+        after: u64,
+        through: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Entry>>, HistoryError>;
+
+    /// Whether an entry after the offset `after` that `topics` want was trimmed.
+    fn has_trimmed(&self, topics: &TopicSet, after: u64) -> bool;
+
+    /// Whether the history can be read and appended to, for health checks.
+    ///
+    /// # Errors
+    ///
+    /// Says why not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    async fn check(&self) -> Result<(), HistoryError>;
+}
+
+/// The answer to an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Where the notification stands.
+    pub position: Position,
+    /// Whether it was appended now; `false` when it was there already.
+    pub is_new: bool,
+}
+
+/// What a history holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Which life of the history it is.
+    pub epoch: Epoch,
+    /// The offset of the oldest entry kept; one more than `newest` when there is none.
+    pub oldest: u64,
+    /// The offset of the newest entry; 0 before the first.
+    pub newest: u64,
+}
+
+impl Bounds {
+    /// The place after the newest entry.
+    #[must_use]
+    pub fn head(&self) -> Position {
+        Position::new(self.epoch, self.newest)
+    }
+
+    /// The place before the oldest entry kept.
+    #[must_use]
+    pub fn tail(&self) -> Position {
+        Position::new(self.epoch, self.oldest.saturating_sub(1))
+    }
+}
+
+/// How much is kept. What exceeds either bound is trimmed, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// So many entries; 100,000 unless set. Each costs its body on disk and about 16 bytes of memory in a durable history.
+    pub max_count: u64,
+    /// For so long; 24 hours unless set.
+    pub max_age: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { max_count: 100_000, max_age: Duration::from_secs(24 * 3600) }
+    }
+}
+
+/// The history failed.
+#[derive(Debug, Error)]
+#[error("the history failed: {context}")]
+pub struct HistoryError {
+    context: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl HistoryError {
+    /// An error; `context` says what was being done, as a lowercase fragment.
+    #[must_use]
+    pub fn new(context: impl Into<String>) -> Self {
+        Self { context: context.into(), source: None }
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}

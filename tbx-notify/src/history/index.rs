@@ -1,0 +1,117 @@
+//! Which offsets belong to which topic: what makes catching up cost only what is delivered.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use tbx_bus::Topic;
+
+use super::topic_tree::TopicTree;
+use crate::TopicSet;
+
+/// The offsets of a history by topic, and how far each topic was trimmed.
+#[derive(Debug, Default)]
+pub(super) struct TopicIndex {
+    topics: TopicTree<TopicLog>,
+}
+
+#[derive(Debug, Default)]
+struct TopicLog {
+    offsets: VecDeque<u64>,
+    /// The newest trimmed offset; 0 when none was.
+    trimmed_through: u64,
+}
+
+impl TopicIndex {
+    /// Enters an offset; they come in order.
+    pub(super) fn add(&mut self, topic: &Topic, offset: u64) {
+        self.topics.entry(topic).offsets.push_back(offset);
+    }
+
+    /// Removes the oldest offset of a topic.
+    pub(super) fn trim(&mut self, topic: &Topic, offset: u64) {
+        if let Some(log) = self.topics.get_mut(topic) {
+            while log.offsets.front().is_some_and(|oldest| *oldest <= offset) {
+                log.offsets.pop_front();
+            }
+            log.trimmed_through = log.trimmed_through.max(offset);
+        }
+    }
+
+    /// Remembers that a topic was trimmed, as when a history is opened again.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn remember_trimmed(&mut self, topic: &Topic, through: u64) {
+        let log = self.topics.entry(topic);
+        log.trimmed_through = log.trimmed_through.max(through);
+    }
+
+    /// Whether something after `after` that `topics` want was trimmed.
+    pub(super) fn has_trimmed(&self, topics: &TopicSet, after: u64) -> bool {
+        let mut trimmed = false;
+        for pattern in topics.patterns() {
+            self.topics.matching(pattern, &mut |log| trimmed |= log.trimmed_through > after);
+        }
+        trimmed
+    }
+
+    /// Up to `limit` offsets after `after` and up to `through` that `topics` want, in order, each once.
+    pub(super) fn find(&self, topics: &TopicSet, after: u64, through: u64, limit: usize) -> Vec<u64> {
+        // The next offset of each matching topic, smallest first: a merge of sorted lists.
+        let mut next = BinaryHeap::new();
+        for pattern in topics.patterns() {
+            self.topics.matching(pattern, &mut |log| {
+                let start = log.offsets.partition_point(|offset| *offset <= after);
+                if let Some(offset) = log.offsets.get(start) {
+                    next.push((Reverse(*offset), start, &log.offsets));
+                }
+            });
+        }
+        let mut found: Vec<u64> = Vec::new();
+        while let Some((Reverse(offset), index, offsets)) = next.pop() {
+            if offset > through || found.len() == limit {
+                break;
+            }
+            // A topic that two patterns want is in the heap twice.
+            if found.last() != Some(&offset) {
+                found.push(offset);
+            }
+            if let Some(following) = offsets.get(index + 1) {
+                next.push((Reverse(*following), index + 1, offsets));
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(topics: &[&str]) -> TopicIndex {
+        let mut index = TopicIndex::default();
+        for (offset, topic) in (1..).zip(topics) {
+            index.add(&Topic::new(topic).unwrap(), offset);
+        }
+        index
+    }
+
+    #[test]
+    fn merges_topics_in_order_and_once() {
+        let index = index(&["a.x", "b", "a.y", "a.x", "b", "a.y"]);
+        let topics = TopicSet::parse("a.*,a.x,#.y").unwrap();
+        assert_eq!(index.find(&topics, 0, 6, 10), [1, 3, 4, 6]);
+        assert_eq!(index.find(&topics, 1, 4, 10), [3, 4]);
+        assert_eq!(index.find(&topics, 0, 6, 2), [1, 3]);
+    }
+
+    #[test]
+    fn trimming_is_told_only_to_those_who_missed_something() {
+        let mut index = index(&["quiet", "busy", "busy"]);
+        index.trim(&Topic::new("quiet").unwrap(), 1);
+        index.trim(&Topic::new("busy").unwrap(), 2);
+        assert!(!index.has_trimmed(&TopicSet::parse("quiet").unwrap(), 1));
+        assert!(index.has_trimmed(&TopicSet::parse("busy").unwrap(), 1));
+        assert!(!index.has_trimmed(&TopicSet::parse("busy").unwrap(), 2));
+        assert!(index.has_trimmed(&TopicSet::everything(), 0));
+        assert_eq!(index.find(&TopicSet::everything(), 0, 3, 10), [3]);
+    }
+}

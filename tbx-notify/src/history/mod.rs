@@ -1,0 +1,13 @@
+//! The history: what was fanned out lately, in order, so that a reader who comes back gets exactly what it missed.
+
+mod contract;
+mod index;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod topic_tree;
+
+pub use contract::{Appended, Bounds, History, HistoryError, Retention};
+pub use memory::MemoryHistory;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteHistory;

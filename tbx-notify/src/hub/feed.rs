@@ -1,0 +1,128 @@
+//! The latest entries of one pattern, and the readers that wait for more.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use tbx_bus::TopicPattern;
+
+use crate::Entry;
+
+/// Shared by all readers of one pattern.
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub(super) pattern: TopicPattern,
+    state: Mutex<FeedState>,
+}
+
+#[derive(Debug)]
+struct FeedState {
+    /// Every matching entry after `complete_after`, up to the head of the hub.
+    entries: VecDeque<Arc<Entry>>,
+    complete_after: u64,
+    readers: Vec<Option<Arc<WakeCell>>>,
+    vacant: Vec<usize>,
+}
+
+/// Where a reader leaves its waker.
+#[derive(Debug, Default)]
+pub(super) struct WakeCell(Mutex<Option<Waker>>);
+
+impl WakeCell {
+    /// Leaves a waker; look for entries after this, not before.
+    pub(super) fn register(&self, waker: &Waker) {
+        let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *cell {
+            Some(known) if known.will_wake(waker) => {}
+            other => *other = Some(waker.clone()),
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        let waker = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Feed {
+    /// A feed that knows everything after `complete_after`, which is nothing yet.
+    pub(super) fn new(pattern: TopicPattern, complete_after: u64) -> Self {
+        let state =
+            FeedState { entries: VecDeque::new(), complete_after, readers: Vec::new(), vacant: Vec::new() };
+        Self { pattern, state: Mutex::new(state) }
+    }
+
+    /// Adds an entry and wakes everyone. An entry that is already there is left alone.
+    pub(super) fn push(&self, entry: &Arc<Entry>) {
+        let mut state = self.lock();
+        if state.entries.back().is_some_and(|last| last.offset() >= entry.offset()) {
+            return;
+        }
+        state.entries.push_back(Arc::clone(entry));
+        for reader in state.readers.iter().flatten() {
+            reader.wake();
+        }
+    }
+
+    /// Forgets entries up to `offset`; who still needs them finds them in the history.
+    pub(super) fn forget(&self, offset: u64) {
+        let mut state = self.lock();
+        while state.entries.front().is_some_and(|oldest| oldest.offset() <= offset) {
+            state.entries.pop_front();
+            state.complete_after = state.complete_after.max(offset);
+        }
+    }
+
+    /// Whether every matching entry after `offset` is here.
+    pub(super) fn is_complete_after(&self, offset: u64) -> bool {
+        offset >= self.complete_after()
+    }
+
+    pub(super) fn complete_after(&self) -> u64 {
+        self.lock().complete_after
+    }
+
+    /// The first entry after `offset`.
+    pub(super) fn first_after(&self, offset: u64) -> Option<Arc<Entry>> {
+        let state = self.lock();
+        let index = state.entries.partition_point(|entry| entry.offset() <= offset);
+        state.entries.get(index).cloned()
+    }
+
+    pub(super) fn join(&self, cell: Arc<WakeCell>) -> usize {
+        let mut state = self.lock();
+        match state.vacant.pop() {
+            Some(place) => {
+                state.readers[place] = Some(cell);
+                place
+            }
+            None => {
+                state.readers.push(Some(cell));
+                state.readers.len() - 1
+            }
+        }
+    }
+
+    /// Leaves. Tells whether nobody is left.
+    pub(super) fn leave(&self, place: usize) -> bool {
+        let mut state = self.lock();
+        if let Some(cell) = state.readers.get_mut(place)
+            && cell.take().is_some()
+        {
+            state.vacant.push(place);
+        }
+        state.vacant.len() == state.readers.len()
+    }
+
+    pub(super) fn wake_all(&self) {
+        for reader in self.lock().readers.iter().flatten() {
+            reader.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FeedState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

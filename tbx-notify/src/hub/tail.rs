@@ -1,0 +1,202 @@
+//! The hub itself: follows the history, admits readers, closes.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tbx_bus::Backoff;
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{Feed, WakeCell};
+use super::limits::{HubFull, HubOptions};
+use super::reader::Reader;
+use super::start::Start;
+use super::window::Window;
+use crate::history::{Bounds, History};
+use crate::{Epoch, Position, TopicSet};
+
+/// How many entries are taken from the history at a time.
+const BATCH: usize = 512;
+
+/// Follows one history and serves any number of readers. A clone is the same hub.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tbx_bus::{MessageId, Topic};
+/// use tbx_notify::history::{History, MemoryHistory};
+/// use tbx_notify::hub::{Hub, HubOptions, Next, Start};
+/// use tbx_notify::{EventName, Notification, TopicSet};
+/// use tokio_util::sync::CancellationToken;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let history = Arc::new(MemoryHistory::default());
+/// let hub = Hub::new(history.clone(), HubOptions::default());
+/// let stop = CancellationToken::new();
+/// let following = tokio::spawn(hub.clone().run(stop.clone()));
+///
+/// let mut reader = hub.read(TopicSet::parse("order.*")?, Start::Head)?;
+/// let news = Notification::new(MessageId::generate(), Topic::new("order.placed")?, EventName::new("OrderPlaced")?, "{}")?;
+/// history.append(news).await?;
+///
+/// let Next::Entry(entry) = reader.next().await else { panic!("an entry") };
+/// assert_eq!(entry.notification().event().as_str(), "OrderPlaced");
+/// stop.cancel();
+/// following.await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Hub(Arc<Shared>);
+
+pub(super) struct Shared {
+    pub(super) history: Arc<dyn History>,
+    pub(super) epoch: Epoch,
+    /// Taken to publish, to join and to leave; never to read. Lock order: the window before any feed.
+    window: Mutex<Window>,
+    max_readers: usize,
+    readers: AtomicUsize,
+    closing: AtomicBool,
+    /// Reaches every reader, whatever its patterns.
+    everyone: Feed,
+}
+
+impl Hub {
+    /// A hub over `history`. Nothing flows until [`run`](Self::run) does.
+    #[must_use]
+    pub fn new(history: Arc<dyn History>, options: HubOptions) -> Self {
+        let Bounds { epoch, newest: head, .. } = history.bounds();
+        Self(Arc::new(Shared {
+            history,
+            epoch,
+            window: Mutex::new(Window::new(head, &options)),
+            max_readers: options.max_readers,
+            readers: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+            everyone: Feed::new(tbx_bus::TopicPattern::everything(), 0),
+        }))
+    }
+
+    /// Follows the history until `stop` is cancelled, through any failure of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: another `run` goes on where this one was.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut newest = self.0.history.newest();
+        let backoff = Backoff::fast();
+        let mut failures = 0;
+        loop {
+            let head = self.0.window().head();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                grown = newest.wait_for(|newest| *newest > head) => if grown.is_err() {
+                    return;
+                },
+            }
+            match self.0.history.read(head, BATCH).await {
+                Ok(entries) => {
+                    failures = 0;
+                    for entry in &entries {
+                        self.0.window().push(entry);
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(%error, cause = ?std::error::Error::source(&error), "history not followed, trying again");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(backoff.delay(failures)) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Admits a reader.
+    ///
+    /// # Errors
+    ///
+    /// When the hub is full or closing.
+    pub fn read(&self, topics: TopicSet, start: Start) -> Result<Reader, HubFull> {
+        if self.is_closing() {
+            return Err(HubFull);
+        }
+        if self.0.readers.fetch_add(1, Ordering::AcqRel) >= self.0.max_readers {
+            self.0.readers.fetch_sub(1, Ordering::AcqRel);
+            return Err(HubFull);
+        }
+        let wake = Arc::new(WakeCell::default());
+        let feeds = {
+            // Joined under the lock: a feed that nobody has joined may be removed by whoever leaves it last.
+            let mut window = self.0.window();
+            let join = |feed: Arc<Feed>| {
+                let place = feed.join(Arc::clone(&wake));
+                (feed, place)
+            };
+            topics.patterns().iter().map(|pattern| join(window.feed(pattern))).collect()
+        };
+        Ok(Reader::new(Arc::clone(&self.0), topics, feeds, wake, start))
+    }
+
+    /// The place up to which readers have been served.
+    #[must_use]
+    pub fn head(&self) -> Position {
+        Position::new(self.0.epoch, self.0.window().head())
+    }
+
+    /// How many readers there are.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.0.readers.load(Ordering::Acquire)
+    }
+
+    /// Tells every reader to leave and admits no more.
+    pub fn close(&self) {
+        self.0.closing.store(true, Ordering::Release);
+        self.0.everyone.wake_all();
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.0.is_closing()
+    }
+}
+
+impl Shared {
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn head(&self) -> u64 {
+        self.window().head()
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn everyone(&self) -> &Feed {
+        &self.everyone
+    }
+
+    /// A reader is gone, and with it the feeds that nobody else reads.
+    pub(super) fn departed(&self, feeds: &[(Arc<Feed>, usize)], place_among_all: usize) {
+        let mut window = self.window();
+        for (feed, place) in feeds {
+            if feed.leave(*place) {
+                window.remove(&feed.pattern);
+            }
+        }
+        drop(window);
+        self.everyone.leave(place_among_all);
+        self.readers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("readers", &self.readers()).finish_non_exhaustive()
+    }
+}

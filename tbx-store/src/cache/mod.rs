@@ -1,0 +1,7 @@
+//! A cache that only moves forward: an entry has a version, and an older one never replaces a newer one.
+
+mod contract;
+mod memory;
+
+pub use contract::{Cache, CacheError, CacheVersion, Cached};
+pub use memory::MemoryCache;

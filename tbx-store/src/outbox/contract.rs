@@ -1,0 +1,137 @@
+//! What the relay needs from a database.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tbx_bus::{DeadLetter, Reason};
+
+use super::OutboxEntry;
+use crate::StoreError;
+
+/// The outbox as its relay sees it. Appending is not here: that happens inside the caller's own transaction and belongs to each backend.
+///
+/// # Contract
+///
+/// - One relay works on a store at a time.
+/// - Every call is one transaction: it happens whole or not at all.
+/// - A message is claimed only when no older message of its channel and key is unsettled.
+#[async_trait]
+pub trait OutboxStore: Send + Sync {
+    /// Messages that were handed over and never settled, oldest first: called once, before anything is claimed. They stay handed over.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    async fn left_behind(&self, limit: usize) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// Counts one more attempt at a message that is already handed over.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves it counted or not.
+    async fn charge(&self, id: i64) -> Result<(), StoreError>;
+
+    /// Settles what is finished and claims, for each channel, up to so many messages that are due at `now`, oldest first. A claimed message is
+    /// handed over, with the attempt counted.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; nothing is settled or claimed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have claimed: do not drop it before it is ready unless the process ends.
+    async fn settle_and_claim(
+        &self,
+        settlements: &[Settlement],
+        wanted: &[(&str, usize)],
+        now: DateTime<Utc>,
+    ) -> Result<Claimed, StoreError>;
+
+    /// Waits until something was appended and committed; may wake too often.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a wake-up that comes while nobody waits is kept.
+    async fn appended(&self);
+
+    /// Deletes up to `limit` messages that were done before `before`. Never touches what is not done.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves them deleted or not.
+    async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
+
+    /// How much there is.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    async fn stats(&self) -> Result<OutboxStats, StoreError>;
+}
+
+/// What became of a message that was handed over.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Settlement {
+    /// The bus answers for it now. Its dead letters are stored in the same transaction.
+    Done {
+        /// The message.
+        entry: OutboxEntry,
+        /// The groups that gave it up.
+        dead_letters: Vec<DeadLetter>,
+    },
+    /// Publish it again, not before `at`.
+    Later {
+        /// The message.
+        entry: OutboxEntry,
+        /// When.
+        at: DateTime<Utc>,
+        /// Whether the attempt counts against the message. It does not when the bus was at fault.
+        counts: bool,
+    },
+    /// It will never be published: store it as a dead letter and let its key go on.
+    GivenUp {
+        /// The message.
+        entry: OutboxEntry,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// What [`OutboxStore::settle_and_claim`] claimed.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// To publish now, oldest first within each channel.
+    pub entries: Vec<OutboxEntry>,
+    /// When the next message is due that was put off.
+    pub next_due: Option<DateTime<Utc>>,
+}
+
+/// How much is in the outbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutboxStats {
+    /// Waiting to be handed over, those behind an older one of their key included.
+    pub pending: u64,
+    /// Handed over and not settled.
+    pub handed: u64,
+    /// Stored dead letters.
+    pub dead: u64,
+    /// When the oldest unsettled message was appended.
+    pub oldest: Option<DateTime<Utc>>,
+}

@@ -1,0 +1,18 @@
+//! One stored message.
+
+use std::sync::Arc;
+
+use tbx_bus::Message;
+
+/// A message in the outbox, as the relay holds it.
+#[derive(Debug, Clone)]
+pub struct OutboxEntry {
+    /// Grows in the order of commits.
+    pub id: i64,
+    /// Which bus it goes to.
+    pub channel: Arc<str>,
+    /// What to publish.
+    pub message: Message,
+    /// How often it was handed over, this time included.
+    pub attempts: u32,
+}

@@ -1,0 +1,92 @@
+//! Deleting, in small batches, what is no longer needed.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Database, SqliteOutbox, store_error};
+use crate::StoreError;
+use crate::outbox::OutboxStore;
+
+/// Few enough that a writer behind a batch hardly waits.
+const BATCH: u32 = 500;
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long what is done is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Published messages; 10 minutes unless set. For looking at, no more.
+    pub outbox: Duration,
+    /// Handled messages; 7 days unless set. Must exceed the longest time after which a message may come again.
+    pub inbox: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { outbox: Duration::from_secs(600), inbox: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
+/// Purges outbox and inbox once a minute.
+#[derive(Debug)]
+#[must_use = "housekeeping does nothing until it is run"]
+pub struct Housekeeping {
+    database: Database,
+    outbox: SqliteOutbox,
+    retention: Retention,
+}
+
+impl Housekeeping {
+    /// Housekeeping of `database`.
+    pub fn new(database: Database, outbox: SqliteOutbox, retention: Retention) -> Self {
+        Self { database, outbox, retention }
+    }
+
+    /// Runs until `stop` is cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+            if let Err(error) = self.tidy(&stop).await {
+                tracing::warn!(%error, "housekeeping failed, trying again in a minute");
+            }
+        }
+    }
+
+    /// Purges once, batch after batch, until nothing old is left or `stop` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves whole batches.
+    pub async fn tidy(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+        let now = Utc::now();
+        let full = u64::from(BATCH);
+        while !stop.is_cancelled() && self.outbox.purge(now - self.retention.outbox, BATCH).await? == full {}
+        while !stop.is_cancelled() && self.purge_inbox((now - self.retention.inbox).timestamp_millis()).await? == full {}
+        Ok(())
+    }
+
+    async fn purge_inbox(&self, before: i64) -> Result<u64, StoreError> {
+        let deleted = sqlx::query(
+            "DELETE FROM tbx_inbox WHERE (consumer, message_id) IN \
+             (SELECT consumer, message_id FROM tbx_inbox WHERE received_at < ? LIMIT ?)",
+        )
+        .bind(before)
+        .bind(BATCH)
+        .execute(self.database.writer())
+        .await
+        .map_err(|error| store_error("purging the inbox", error))?;
+        Ok(deleted.rows_affected())
+    }
+}

@@ -1,0 +1,57 @@
+//! The inbox: an effect happens once, however often its message comes.
+
+use chrono::Utc;
+use sqlx::SqliteConnection;
+use tbx_bus::MessageId;
+
+use super::store_error;
+use crate::StoreError;
+
+/// Remembers, by consumer and message, what was handled.
+///
+/// ```no_run
+/// # async fn example(database: tbx_store::sqlite::Database, id: tbx_bus::MessageId) -> Result<(), Box<dyn std::error::Error>> {
+/// use tbx_store::sqlite::SqliteInbox;
+///
+/// let mut transaction = database.begin().await?;
+/// if SqliteInbox::new("mailer").first_time(&mut transaction, &id).await? {
+///     sqlx::query("UPDATE letters SET sent = sent + 1").execute(&mut *transaction).await?;
+/// }
+/// transaction.commit().await?; // the effect and the memory of it, or neither
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct SqliteInbox {
+    consumer: String,
+}
+
+impl SqliteInbox {
+    /// The inbox of `consumer`. Several consumers of one process have inboxes of their own.
+    #[must_use]
+    pub fn new(consumer: &str) -> Self {
+        Self { consumer: consumer.to_owned() }
+    }
+
+    /// Whether the message is handled for the first time; remembers it in the given transaction. Call it first in the transaction of the effect.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Belongs to the transaction.
+    pub async fn first_time(&self, transaction: &mut SqliteConnection, id: &MessageId) -> Result<bool, StoreError> {
+        let inserted = sqlx::query(
+            "INSERT INTO tbx_inbox (consumer, message_id, received_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(&self.consumer)
+        .bind(id.as_str())
+        .bind(Utc::now().timestamp_millis())
+        .execute(transaction)
+        .await
+        .map_err(|error| store_error("entering a message into the inbox", error))?;
+        Ok(inserted.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,22 @@
+//! The backend on SQLite.
+//!
+//! The tables live in the application's own database file, so that they take part in its transactions. Open the file with
+//! [`Database`], which sets SQLite up for this (write-ahead log, `synchronous=FULL`, one writer, readers apart, one process), or bring your own pool
+//! with the same settings.
+
+mod database;
+mod dead_letters;
+mod error;
+mod housekeeping;
+mod inbox;
+mod migrations;
+mod outbox;
+mod record;
+
+pub use database::{Database, DatabaseOptions, WriteTransaction};
+pub use dead_letters::{SqliteDeadLetters, StoredDeadLetter};
+pub use error::store_error;
+pub use housekeeping::{Housekeeping, Retention};
+pub use inbox::SqliteInbox;
+pub use migrations::{MigrationSet, migrate};
+pub use outbox::SqliteOutbox;

@@ -1,0 +1,288 @@
+//! The outbox table.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, SqlitePool};
+use tbx_bus::Message;
+use tokio::sync::Notify;
+
+use super::dead_letters::SqliteDeadLetters;
+use super::{record, store_error};
+use crate::StoreError;
+use crate::outbox::{Claimed, OutboxEntry, OutboxStats, OutboxStore, Settlement};
+
+const PENDING: i64 = 0;
+const HANDED: i64 = 1;
+const DONE: i64 = 2;
+const BEHIND: i64 = 3;
+
+/// The outbox in an SQLite database. A clone is the same outbox.
+///
+/// ```no_run
+/// # async fn example(database: tbx_store::sqlite::Database) -> Result<(), Box<dyn std::error::Error>> {
+/// use tbx_bus::{Message, Topic};
+/// use tbx_store::sqlite::SqliteOutbox;
+///
+/// let outbox = SqliteOutbox::new(database.writer().clone());
+///
+/// let mut transaction = database.begin().await?;
+/// sqlx::query("INSERT INTO orders (number) VALUES (7)").execute(&mut *transaction).await?;
+/// let event = Message::new(Topic::new("order.placed")?, "OrderPlaced", r#"{"number":7}"#).with_key("order-7")?;
+/// outbox.append(&mut transaction, "orders", &event).await?;
+/// transaction.commit().await?; // both or neither
+/// outbox.wake();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct SqliteOutbox {
+    pool: SqlitePool,
+    appended: Arc<Notify>,
+}
+
+impl SqliteOutbox {
+    /// The outbox that `pool` reaches; see [`migrate`](super::migrate) for its tables. With a pool of one connection, writers queue fairly
+    /// instead of polling SQLite's lock.
+    #[must_use]
+    pub fn new(pool: SqlitePool) -> Self {
+        Self { pool, appended: Arc::new(Notify::new()) }
+    }
+
+    /// Appends a message to `channel` in the caller's transaction. A message whose id the channel still remembers is not appended again.
+    ///
+    /// Call [`wake`](Self::wake) after the commit; without it the relay's sweep finds the message within a second.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails: roll the transaction back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Belongs to the transaction.
+    pub async fn append(
+        &self,
+        transaction: &mut SqliteConnection,
+        channel: &str,
+        message: &Message,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO tbx_outbox (channel, message_id, topic, ordering_key, headers, body, created_at, state) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
+                 CASE WHEN ?4 IS NOT NULL AND EXISTS ( \
+                     SELECT 1 FROM tbx_outbox WHERE channel = ?1 AND ordering_key = ?4 AND ordering_key IS NOT NULL AND state <> 2 \
+                 ) THEN 3 ELSE 0 END) \
+             ON CONFLICT (channel, message_id) DO NOTHING",
+        )
+        .bind(channel)
+        .bind(message.id().as_str())
+        .bind(message.topic().as_str())
+        .bind(message.key())
+        .bind(record::headers_text(message)?)
+        .bind(message.body().as_ref())
+        .bind(Utc::now().timestamp_millis())
+        .execute(transaction)
+        .await
+        .map_err(|error| store_error("appending to the outbox", error))?;
+        Ok(())
+    }
+
+    /// Wakes the relay: something was committed.
+    pub fn wake(&self) {
+        self.appended.notify_one();
+    }
+
+    async fn settle(transaction: &mut SqliteConnection, settlement: &Settlement) -> Result<(), StoreError> {
+        match settlement {
+            Settlement::Done { entry, dead_letters } => {
+                for letter in dead_letters {
+                    SqliteDeadLetters::insert(
+                        transaction,
+                        &entry.channel,
+                        &letter.group,
+                        &entry.message,
+                        letter.attempts,
+                        &letter.reason,
+                    )
+                    .await?;
+                }
+                Self::finish(transaction, entry).await
+            }
+            Settlement::GivenUp { entry, reason } => {
+                // No group had it to the end; the letter stands for the channel itself.
+                SqliteDeadLetters::insert(transaction, &entry.channel, "", &entry.message, entry.attempts, reason).await?;
+                Self::finish(transaction, entry).await
+            }
+            Settlement::Later { entry, at, counts } => {
+                sqlx::query("UPDATE tbx_outbox SET state = ?, next_at = ?, attempts = attempts - ? WHERE id = ?")
+                    .bind(PENDING)
+                    .bind(at.timestamp_millis())
+                    .bind(i64::from(!counts))
+                    .bind(entry.id)
+                    .execute(transaction)
+                    .await
+                    .map_err(|error| store_error("putting a message off", error))?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn finish(transaction: &mut SqliteConnection, entry: &OutboxEntry) -> Result<(), StoreError> {
+        sqlx::query("UPDATE tbx_outbox SET state = ?, done_at = ? WHERE id = ?")
+            .bind(DONE)
+            .bind(Utc::now().timestamp_millis())
+            .bind(entry.id)
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| store_error("settling a message", error))?;
+        let Some(key) = entry.message.key() else { return Ok(()) };
+        sqlx::query(
+            "UPDATE tbx_outbox SET state = 0 WHERE id = ( \
+                 SELECT id FROM tbx_outbox \
+                 WHERE channel = ? AND ordering_key = ? AND ordering_key IS NOT NULL AND state <> 2 ORDER BY id LIMIT 1 \
+             ) AND state = 3",
+        )
+        .bind(&*entry.channel)
+        .bind(key)
+        .execute(transaction)
+        .await
+        .map_err(|error| store_error("letting the next message of a key go", error))?;
+        Ok(())
+    }
+
+    async fn claim(
+        transaction: &mut SqliteConnection,
+        channel: &str,
+        limit: usize,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        let rows = sqlx::query(
+            "UPDATE tbx_outbox SET state = 1, attempts = attempts + 1 WHERE id IN ( \
+                 SELECT id FROM tbx_outbox WHERE state = 0 AND channel = ? AND next_at <= ? ORDER BY next_at, id LIMIT ? \
+             ) RETURNING id, channel, topic, headers, body, attempts",
+        )
+        .bind(channel)
+        .bind(now.timestamp_millis())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(transaction)
+        .await
+        .map_err(|error| store_error("claiming messages", error))?;
+        let mut entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        // RETURNING promises no order.
+        entries.sort_unstable_by_key(|entry| entry.id);
+        Ok(entries)
+    }
+}
+
+fn entry(row: &SqliteRow) -> Result<OutboxEntry, StoreError> {
+    let id: i64 = row.get(0);
+    let channel: String = row.get(1);
+    Ok(OutboxEntry {
+        id,
+        channel: channel.into(),
+        message: record::message(id, row.get(2), row.get(3), row.get(4))?,
+        attempts: row.get(5),
+    })
+}
+
+#[async_trait]
+impl OutboxStore for SqliteOutbox {
+    async fn left_behind(&self, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, channel, topic, headers, body, attempts FROM tbx_outbox WHERE state = 1 ORDER BY id LIMIT ?",
+        )
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| store_error("looking for messages under way", error))?;
+        rows.iter().map(entry).collect()
+    }
+
+    async fn charge(&self, id: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE tbx_outbox SET attempts = attempts + 1 WHERE id = ? AND state = ?")
+            .bind(id)
+            .bind(HANDED)
+            .execute(&self.pool)
+            .await
+            .map_err(|error| store_error("counting an attempt", error))?;
+        Ok(())
+    }
+
+    async fn settle_and_claim(
+        &self,
+        settlements: &[Settlement],
+        wanted: &[(&str, usize)],
+        now: DateTime<Utc>,
+    ) -> Result<Claimed, StoreError> {
+        let mut transaction = self
+            .pool
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(|error| store_error("beginning to settle", error))?;
+        for settlement in settlements {
+            Self::settle(&mut transaction, settlement).await?;
+        }
+        let mut claimed = Claimed::default();
+        for (channel, limit) in wanted {
+            if *limit > 0 {
+                claimed.entries.extend(Self::claim(&mut transaction, channel, *limit, now).await?);
+            }
+        }
+        let mut next_due: Option<i64> = None;
+        for (channel, _) in wanted {
+            let due: Option<i64> =
+                sqlx::query_scalar("SELECT min(next_at) FROM tbx_outbox WHERE state = 0 AND channel = ? AND next_at > ?")
+                    .bind(*channel)
+                    .bind(now.timestamp_millis())
+                    .fetch_one(&mut *transaction)
+                    .await
+                    .map_err(|error| store_error("looking for the next message", error))?;
+            next_due = next_due.into_iter().chain(due).min();
+        }
+        claimed.next_due = next_due.map(record::instant).transpose()?;
+        transaction.commit().await.map_err(|error| store_error("settling", error))?;
+        Ok(claimed)
+    }
+
+    async fn appended(&self) {
+        self.appended.notified().await;
+    }
+
+    async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        let deleted = sqlx::query(
+            "DELETE FROM tbx_outbox WHERE id IN (SELECT id FROM tbx_outbox WHERE state = 2 AND done_at < ? LIMIT ?)",
+        )
+        .bind(before.timestamp_millis())
+        .bind(limit)
+        .execute(&self.pool)
+        .await
+        .map_err(|error| store_error("purging the outbox", error))?;
+        Ok(deleted.rows_affected())
+    }
+
+    async fn stats(&self) -> Result<OutboxStats, StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT count(*) FROM tbx_outbox WHERE state = 0) \
+                  + (SELECT count(*) FROM tbx_outbox WHERE state <> 2 AND ordering_key IS NOT NULL AND state = 3), \
+                    (SELECT count(*) FROM tbx_outbox WHERE state = 1), \
+                    (SELECT count(*) FROM tbx_dead_letters), \
+                    (SELECT min(created_at) FROM tbx_outbox WHERE state IN (0, 1))",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(|error| store_error("counting the outbox", error))?;
+        let count = |index| u64::try_from(row.get::<i64, _>(index)).unwrap_or_default();
+        let oldest: Option<i64> = row.get(3);
+        Ok(OutboxStats {
+            pending: count(0),
+            handed: count(1),
+            dead: count(2),
+            oldest: oldest.map(record::instant).transpose()?,
+        })
+    }
+}
+
+// The states appear as numbers in the SQL text, which partial indexes match by form.
+const _: () = assert!(PENDING == 0 && HANDED == 1 && DONE == 2 && BEHIND == 3);

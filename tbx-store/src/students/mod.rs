@@ -1,0 +1,10 @@
+//! The students of the reference system: the ports of `tbx-core` on the outbox, the cache and a bus.
+
+mod announcer;
+mod cache;
+mod message;
+pub mod sqlite;
+
+pub use announcer::BusAnnouncer;
+pub use cache::CachedStudents;
+pub use message::{event_message, notification_message};

@@ -1,0 +1,105 @@
+//! Pages of students: one statement, put together from fixed parts.
+
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, AssertSqlSafe, SqlitePool};
+use tbx_core::{CursorValue, Direction, ListStudents, Page, SortKey, StoreError, Student};
+
+use super::row::{columns, signed, student};
+use super::store::store_failure;
+
+/// The page that `query` asks for.
+pub(super) async fn page(pool: &SqlitePool, query: &ListStudents) -> Result<Page<Student>, StoreError> {
+    let (sql, arguments) = statement(query)?;
+    // Only fixed text is put together; what comes from outside is bound.
+    let rows = sqlx::query_with(AssertSqlSafe(sql), arguments)
+        .fetch_all(pool)
+        .await
+        .map_err(|error| store_failure("listing students", error))?;
+    let students = rows.iter().map(student).collect::<Result<Vec<_>, _>>()?;
+    Ok(query.page_of(students))
+}
+
+fn statement(query: &ListStudents) -> Result<(String, SqliteArguments), StoreError> {
+    let column = match query.sort.key {
+        SortKey::Number => "number",
+        SortKey::LastName => "last_name_key",
+        SortKey::Created => "created",
+    };
+    let (order, beyond) = match query.sort.direction {
+        Direction::Ascending => ("ASC", ">"),
+        Direction::Descending => ("DESC", "<"),
+    };
+    let mut arguments = SqliteArguments::default();
+    let mut conditions: Vec<String> = Vec::new();
+    if let Some(search) = &query.search {
+        let first = search.key().to_owned();
+        let beyond_last = successor(&first);
+        let mut alternatives = Vec::new();
+        for key in ["first_name_key", "last_name_key", "email_key"] {
+            bind(&mut arguments, first.clone())?;
+            match &beyond_last {
+                Some(end) => {
+                    bind(&mut arguments, end.clone())?;
+                    alternatives.push(format!("({key} >= ? AND {key} < ?)"));
+                }
+                None => alternatives.push(format!("{key} >= ?")),
+            }
+        }
+        conditions.push(format!("({})", alternatives.join(" OR ")));
+    }
+    if let Some(cursor) = &query.cursor {
+        let number = signed(cursor.number().get())?;
+        match cursor.value() {
+            CursorValue::Number(_) => {}
+            CursorValue::LastName(key) => bind(&mut arguments, key.clone())?,
+            CursorValue::Created(instant) => bind(&mut arguments, instant.timestamp_millis())?,
+        }
+        bind(&mut arguments, number)?;
+        conditions.push(match query.sort.key {
+            SortKey::Number => format!("number {beyond} ?"),
+            SortKey::LastName | SortKey::Created => format!("({column}, number) {beyond} (?, ?)"),
+        });
+    }
+    let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    let limit = i64::from(query.limit.get()) + 1;
+    bind(&mut arguments, limit)?;
+    let sql = format!(
+        "SELECT {} FROM students {filter} ORDER BY {column} {order}, number {order} LIMIT ?",
+        columns!()
+    );
+    Ok((sql, arguments))
+}
+
+fn bind<'q, T>(arguments: &mut SqliteArguments, value: T) -> Result<(), StoreError>
+where
+    T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + 'q,
+{
+    arguments.add(value).map_err(StoreError::corrupt)
+}
+
+/// The least text beyond every text that begins with `prefix`; `None` when there is none.
+fn successor(prefix: &str) -> Option<String> {
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        // The code points between the surrogates do not exist.
+        let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(u32::from(last) + 1) };
+        if let Some(next) = next {
+            characters.push(next);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::successor;
+
+    #[test]
+    fn the_successor_lies_beyond_every_text_with_the_prefix() {
+        assert_eq!(successor("ab"), Some("ac".to_owned()));
+        assert_eq!(successor("a\u{10ffff}"), Some("b".to_owned()));
+        assert_eq!(successor("\u{10ffff}"), None);
+        assert_eq!(successor("\u{d7ff}"), Some("\u{e000}".to_owned()));
+    }
+}

@@ -1,0 +1,208 @@
+//! The port of the students: each method one transaction, with its event in the outbox.
+
+use async_trait::async_trait;
+use sqlx::{Row, SqliteConnection};
+use tbx_bus::MessageId;
+use tbx_core::published::{EVENTS_CHANNEL, NOTIFICATIONS_CHANNEL, WORKER_GROUP};
+use tbx_core::reaction::{Effect, decide};
+use tbx_core::{
+    Change, Context, Counted, Enrolment, ListStudents, Page, Removal, StoreError, Student, StudentEvent, StudentId,
+    StudentNumber, StudentRef, Students, Version,
+};
+
+use super::list;
+use super::row::{columns, signed, student, unsigned};
+use crate::sqlite::{Database, SqliteInbox, SqliteOutbox, WriteTransaction, store_error};
+use crate::students::message::{event_message, notification_message};
+
+/// The students in an SQLite database; their events go to the channels `tbx.events` and `notifications` of its outbox.
+#[derive(Debug, Clone)]
+pub struct SqliteStudents {
+    database: Database,
+    outbox: SqliteOutbox,
+    inbox: SqliteInbox,
+}
+
+impl SqliteStudents {
+    /// The students of `database`, which was opened with [`MIGRATIONS`](super::MIGRATIONS).
+    #[must_use]
+    pub fn new(database: Database, outbox: SqliteOutbox) -> Self {
+        Self { database, outbox, inbox: SqliteInbox::new(WORKER_GROUP) }
+    }
+
+    async fn begin(&self) -> Result<WriteTransaction, StoreError> {
+        self.database.begin().await.map_err(StoreError::unavailable)
+    }
+
+    /// Commits and lets the relay know.
+    async fn commit(&self, transaction: WriteTransaction) -> Result<(), StoreError> {
+        transaction.commit().await.map_err(|error| store_failure("committing", error))?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    async fn emit(
+        &self,
+        transaction: &mut SqliteConnection,
+        event: &StudentEvent,
+        context: &Context,
+    ) -> Result<(), StoreError> {
+        let message = event_message(event, context).map_err(StoreError::corrupt)?;
+        self.outbox.append(transaction, EVENTS_CHANNEL, &message).await.map_err(StoreError::unavailable)
+    }
+}
+
+#[async_trait]
+impl Students for SqliteStudents {
+    async fn enrol(&self, enrolment: Enrolment, context: &Context) -> Result<Student, StoreError> {
+        let mut transaction = self.begin().await?;
+        let audit = enrolment.audit();
+        let inserted = sqlx::query(
+            "INSERT INTO students (id, first_name, last_name, email, first_name_key, last_name_key, email_key, \
+             version, updates, created, created_by, last_modified, last_modified_by) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)",
+        )
+        .bind(enrolment.id().as_uuid().as_bytes().to_vec())
+        .bind(enrolment.first_name().as_str())
+        .bind(enrolment.last_name().as_str())
+        .bind(enrolment.email().as_str())
+        .bind(enrolment.first_name().search_key())
+        .bind(enrolment.last_name().search_key())
+        .bind(enrolment.email().key().as_str().to_owned())
+        .bind(signed(enrolment.version().get())?)
+        .bind(audit.created.timestamp_millis())
+        .bind(audit.created_by.as_ref().map(|actor| actor.as_str().to_owned()))
+        .bind(audit.last_modified.timestamp_millis())
+        .bind(audit.last_modified_by.as_ref().map(|actor| actor.as_str().to_owned()))
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| store_failure("inserting a student", error))?;
+        let number = unsigned(inserted.last_insert_rowid())?;
+        let number = StudentNumber::new(number).map_err(StoreError::corrupt)?;
+        let (student, event) = enrolment.settle(number);
+        self.emit(&mut transaction, &event, context).await?;
+        self.commit(transaction).await?;
+        Ok(student)
+    }
+
+    async fn find(&self, reference: StudentRef) -> Result<Option<Student>, StoreError> {
+        let row = match reference {
+            StudentRef::Id(id) => {
+                sqlx::query(concat!("SELECT ", columns!(), " FROM students WHERE id = ?"))
+                    .bind(id.as_uuid().as_bytes().to_vec())
+                    .fetch_optional(self.database.readers())
+                    .await
+            }
+            StudentRef::Number(number) => {
+                sqlx::query(concat!("SELECT ", columns!(), " FROM students WHERE number = ?"))
+                    .bind(signed(number.get())?)
+                    .fetch_optional(self.database.readers())
+                    .await
+            }
+        };
+        row.map_err(|error| store_failure("finding a student", error))?.as_ref().map(student).transpose()
+    }
+
+    async fn save(&self, change: Change, context: &Context) -> Result<Student, StoreError> {
+        let mut transaction = self.begin().await?;
+        let after = change.student();
+        let row = sqlx::query(
+            "UPDATE students SET first_name = ?, last_name = ?, email = ?, first_name_key = ?, last_name_key = ?, email_key = ?, \
+             version = ?, last_modified = ?, last_modified_by = ? WHERE id = ? AND version = ? RETURNING updates",
+        )
+        .bind(after.first_name.as_str())
+        .bind(after.last_name.as_str())
+        .bind(after.email.as_str())
+        .bind(after.first_name.search_key())
+        .bind(after.last_name.search_key())
+        .bind(after.email.key().as_str().to_owned())
+        .bind(signed(after.version.get())?)
+        .bind(after.audit.last_modified.timestamp_millis())
+        .bind(after.audit.last_modified_by.as_ref().map(|actor| actor.as_str().to_owned()))
+        .bind(after.id.as_uuid().as_bytes().to_vec())
+        .bind(signed(change.before.get())?)
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(|error| store_failure("saving a student", error))?;
+        let Some(row) = row else { return Err(StoreError::Conflict) };
+        let (student, event) = change.settle(unsigned(row.get(0))?);
+        self.emit(&mut transaction, &event, context).await?;
+        self.commit(transaction).await?;
+        Ok(student)
+    }
+
+    async fn remove(&self, removal: Removal, context: &Context) -> Result<Student, StoreError> {
+        let mut transaction = self.begin().await?;
+        let updates = delete(&mut transaction, removal.student().id, removal.before).await?;
+        let (student, event) = removal.settle(updates);
+        self.emit(&mut transaction, &event, context).await?;
+        self.commit(transaction).await?;
+        Ok(student)
+    }
+
+    async fn list(&self, query: &ListStudents) -> Result<Page<Student>, StoreError> {
+        list::page(self.database.readers(), query).await
+    }
+
+    async fn count_event(&self, event: &StudentEvent, context: &Context) -> Result<Counted, StoreError> {
+        let mut transaction = self.begin().await?;
+        let id = MessageId::from(event.id.as_uuid());
+        let first_time =
+            self.inbox.first_time(&mut transaction, &id).await.map_err(StoreError::unavailable)?;
+        let row = find_for_update(&mut transaction, event.student.id).await?;
+        if !first_time {
+            return Ok(Counted { first_time, student: row });
+        }
+        let student = match decide(event, row.as_ref())? {
+            Effect::CountAndNotify => count(&mut transaction, event.student.id).await?,
+            Effect::NotifyOnly => row,
+        };
+        let notification = notification_message(event, context).map_err(StoreError::corrupt)?;
+        self.outbox
+            .append(&mut transaction, NOTIFICATIONS_CHANNEL, &notification)
+            .await
+            .map_err(StoreError::unavailable)?;
+        self.commit(transaction).await?;
+        Ok(Counted { first_time, student })
+    }
+}
+
+async fn find_for_update(transaction: &mut SqliteConnection, id: StudentId) -> Result<Option<Student>, StoreError> {
+    sqlx::query(concat!("SELECT ", columns!(), " FROM students WHERE id = ?"))
+        .bind(id.as_uuid().as_bytes().to_vec())
+        .fetch_optional(transaction)
+        .await
+        .map_err(|error| store_failure("finding a student", error))?
+        .as_ref()
+        .map(student)
+        .transpose()
+}
+
+async fn count(transaction: &mut SqliteConnection, id: StudentId) -> Result<Option<Student>, StoreError> {
+    sqlx::query(concat!("UPDATE students SET updates = updates + 1 WHERE id = ? RETURNING ", columns!()))
+        .bind(id.as_uuid().as_bytes().to_vec())
+        .fetch_optional(transaction)
+        .await
+        .map_err(|error| store_failure("counting an event", error))?
+        .as_ref()
+        .map(student)
+        .transpose()
+}
+
+async fn delete(transaction: &mut SqliteConnection, id: StudentId, before: Version) -> Result<u64, StoreError> {
+    let row = sqlx::query("DELETE FROM students WHERE id = ? AND version = ? RETURNING updates")
+        .bind(id.as_uuid().as_bytes().to_vec())
+        .bind(signed(before.get())?)
+        .fetch_optional(transaction)
+        .await
+        .map_err(|error| store_failure("removing a student", error))?;
+    row.map_or(Err(StoreError::Conflict), |row| unsigned(row.get(0)))
+}
+
+/// What a database error means to the domain.
+pub(super) fn store_failure(context: &str, error: sqlx::Error) -> StoreError {
+    let taken = error.as_database_error().is_some_and(|error| {
+        error.is_unique_violation() && error.message().contains("students.email_key")
+    });
+    if taken { StoreError::EmailTaken } else { StoreError::unavailable(store_error(context, error)) }
+}
