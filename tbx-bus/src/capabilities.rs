@@ -1,6 +1,6 @@
 //! What a bus can do, said before it surprises anyone at run time.
 
-/// What a bus can do. The conformance suite runs the cases that these values claim.
+/// What a bus can do. The conformance suite checks that they agree with what a backend claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {

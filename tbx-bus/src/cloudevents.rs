@@ -11,7 +11,8 @@ use crate::{Headers, Message, MessageId, Topic, TraceContext};
 
 const PREFIX: &str = "cloudEvents_";
 
-/// The headers that carry `message` beside its body: its own, and one `cloudEvents_…` for each attribute.
+/// The headers that carry `message` beside its body: its own, and one `cloudEvents_…` for each attribute. The prefix is reserved: own
+/// headers that begin with it are lost.
 #[must_use]
 pub fn to_headers(message: &Message) -> Headers {
     let mut headers = message.headers().clone();
@@ -48,18 +49,20 @@ pub fn from_headers(topic: Topic, headers: &Headers, body: Bytes) -> Result<Mess
     if get("specversion").is_some_and(|version| version != "1.0") {
         return Err(CloudEventsError { attribute: "specversion", rule: "must be 1.0" });
     }
-    let id = MessageId::new(need("id")?)
-        .map_err(|_| CloudEventsError { attribute: "id", rule: "is empty, too long or not printable ASCII" })?;
+    let id = MessageId::new(need("id")?).map_err(|_| CloudEventsError {
+        attribute: "id",
+        rule: "is empty, too long or not printable ASCII",
+    })?;
     let mut message = Message::new(topic, need("type")?, body)
         .with_id(id)
         .with_source(need("source")?)
         .with_content_type(get("datacontenttype").unwrap_or("application/json"))
-        .with_trace(get("traceparent").and_then(|text| TraceContext::parse(text).ok()).map(|trace| {
-            match get("tracestate") {
+        .with_trace(get("traceparent").and_then(|text| TraceContext::parse(text).ok()).map(
+            |trace| match get("tracestate") {
                 Some(state) => trace.with_tracestate(state),
                 None => trace,
-            }
-        }))
+            },
+        ))
         .with_headers(
             headers
                 .iter()

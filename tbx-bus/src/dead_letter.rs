@@ -109,10 +109,10 @@ pub struct MemoryDeadLetters {
 }
 
 impl MemoryDeadLetters {
-    /// Keeps at most `capacity` letters; the oldest gives way.
+    /// Keeps at most `capacity` letters, at least 1; the oldest gives way.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, letters: Mutex::default() }
+        Self { capacity: capacity.max(1), letters: Mutex::default() }
     }
 
     /// The letters, oldest first.

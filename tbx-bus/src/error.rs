@@ -16,7 +16,7 @@ pub struct BusError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BusErrorKind {
-    /// No group takes the topic, and the bus was told to refuse such messages.
+    /// Neither a group nor a broadcast takes the topic, and the bus refuses such messages.
     Unroutable,
     /// The queue of a group is full. Nothing was enqueued anywhere.
     QueueFull,

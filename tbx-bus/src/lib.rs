@@ -16,6 +16,7 @@ mod retry;
 mod subscriber;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod time;
 mod topic;
 mod trace;
 

@@ -1,5 +1,7 @@
 //! Publishing, and the receipt that tells what became of a message.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
@@ -35,12 +37,12 @@ pub trait Publisher: Send + Sync {
 /// What became of one published message. It has two moments: *accepted*, the bus has it, and *finished*, every durable group
 /// that it was routed to has acknowledged or dead-lettered it.
 ///
-/// Dropping a receipt changes nothing for the message; dead letters then go to the sink of the bus.
+/// Dropping a receipt changes nothing for the message; dead letters that it did not hand out go to the sink of the bus.
 #[derive(Debug)]
 #[must_use = "a published message is not known to be accepted before its receipt says so"]
 pub struct Receipt {
     accepted: oneshot::Receiver<Result<(), BusError>>,
-    finished: oneshot::Receiver<Result<Finished, BusError>>,
+    finished: oneshot::Receiver<Result<Unread, BusError>>,
 }
 
 impl Receipt {
@@ -48,7 +50,10 @@ impl Receipt {
     pub fn channel() -> (ReceiptSender, Self) {
         let (accept, accepted) = oneshot::channel();
         let (finish, finished) = oneshot::channel();
-        (ReceiptSender { accept: Some(accept), finish: Some(finish) }, Self { accepted, finished })
+        (
+            ReceiptSender { accept: Some(accept), finish: Some(finish), give_back: None },
+            Self { accepted, finished },
+        )
     }
 
     /// Waits until the bus has the message, positively confirmed and not returned.
@@ -68,18 +73,20 @@ impl Receipt {
     }
 
     /// Waits until every durable group is done with the message. The holder of the result answers for the
-    /// [dead letters](Finished::dead_letters) in it: they are not in the sink of the bus.
+    /// [dead letters](Finished::into_dead_letters) in it: they are not in the sink of the bus.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](BusErrorKind::Unsupported) on a bus whose capabilities do not report it; else as [`accepted`](Self::accepted).
+    /// [`Unsupported`](BusErrorKind::Unsupported) on a bus whose capabilities do not report it,
+    /// [`Disconnected`](BusErrorKind::Disconnected) when the connection was lost or the bus closed before; else as
+    /// [`accepted`](Self::accepted).
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the receipt; the message is unaffected, later dead letters go to the sink.
+    /// Dropping the future drops the receipt; the message is unaffected, dead letters that were not read go to the sink.
     pub async fn finished(self) -> Result<Finished, BusError> {
         match self.finished.await {
-            Ok(outcome) => outcome,
+            Ok(outcome) => outcome.map(|mut unread| Finished { dead_letters: unread.take() }),
             Err(_) => Err(vanished()),
         }
     }
@@ -110,10 +117,42 @@ impl Finished {
 }
 
 /// The backend's end of a [`Receipt`]. Dropped without an answer, it resolves as [`Disconnected`](BusErrorKind::Disconnected).
-#[derive(Debug)]
 pub struct ReceiptSender {
     accept: Option<oneshot::Sender<Result<(), BusError>>>,
-    finish: Option<oneshot::Sender<Result<Finished, BusError>>>,
+    finish: Option<oneshot::Sender<Result<Unread, BusError>>>,
+    give_back: Option<GiveBack>,
+}
+
+type GiveBack = Box<dyn FnOnce(Vec<DeadLetter>) + Send>;
+
+/// The finished moment on its way to whoever holds the receipt. A receipt may be dropped after it was answered and before the answer
+/// is read; its dead letters must not go down with it.
+struct Unread {
+    dead_letters: Vec<DeadLetter>,
+    give_back: Option<GiveBack>,
+}
+
+impl Unread {
+    fn take(&mut self) -> Vec<DeadLetter> {
+        std::mem::take(&mut self.dead_letters)
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let dead_letters = self.take();
+        if let Some(give_back) = self.give_back.take()
+            && !dead_letters.is_empty()
+        {
+            give_back(dead_letters);
+        }
+    }
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unread").field("dead_letters", &self.dead_letters).finish_non_exhaustive()
+    }
 }
 
 impl ReceiptSender {
@@ -121,6 +160,14 @@ impl ReceiptSender {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.finish.as_ref().is_some_and(|finish| !finish.is_closed())
+    }
+
+    /// What to do with dead letters that were handed to the receipt and never read, because it was dropped: they belong to the sink.
+    /// Called where the receipt is dropped, so it must neither wait nor take a lock that is held there.
+    #[must_use]
+    pub fn with_give_back(mut self, give_back: impl FnOnce(Vec<DeadLetter>) + Send + 'static) -> Self {
+        self.give_back = Some(Box::new(give_back));
+        self
     }
 
     /// The bus has the message.
@@ -139,8 +186,8 @@ impl ReceiptSender {
     pub fn finish(mut self, dead_letters: Vec<DeadLetter>) -> Result<(), Vec<DeadLetter>> {
         match self.finish.take() {
             Some(finish) => finish
-                .send(Ok(Finished { dead_letters }))
-                .map_err(|refused| refused.map(Finished::into_dead_letters).unwrap_or_default()),
+                .send(Ok(Unread { dead_letters, give_back: self.give_back.take() }))
+                .map_err(|refused| refused.map(|mut unread| unread.take()).unwrap_or_default()),
             None => Err(dead_letters),
         }
     }
@@ -153,5 +200,11 @@ impl ReceiptSender {
         if let Some(finish) = self.finish.take() {
             let _ = finish.send(Err(BusError::new(kind, context)));
         }
+    }
+}
+
+impl fmt::Debug for ReceiptSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiptSender").field("is_held", &self.is_held()).finish_non_exhaustive()
     }
 }

@@ -55,7 +55,8 @@ impl Backoff {
     /// The wait after the `failures`-th failure in a row (from 1), jittered by `random` in `0.0..1.0`.
     #[must_use]
     pub fn delay_with(&self, failures: u32, random: f64) -> Duration {
-        let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).and_then(|factor| self.base.checked_mul(factor));
+        let doubled =
+            2_u32.checked_pow(failures.saturating_sub(1)).and_then(|factor| self.base.checked_mul(factor));
         let nominal = doubled.map_or(self.ceiling, |delay| delay.min(self.ceiling));
         nominal.mul_f64(1.0 + self.jitter * (2.0 * random.clamp(0.0, 1.0) - 1.0))
     }

@@ -14,9 +14,11 @@ use crate::{BusError, Delivery, TopicPattern};
 ///
 /// - A *group* is durable for as long as the bus is: once declared, it collects matching messages whether or not anyone consumes.
 ///   Its consumers compete; with [`Group::with_single_active`] only the one that came first gets messages and the others stand by.
+///   When it leaves, the next takes over as soon as everything that the first held is settled, so that it overtakes nothing.
 /// - A *broadcast* lives as long as its [`Deliveries`] and receives its own copy of what is published meanwhile. Nothing waits for
 ///   it: its queue drops the oldest when it is full, and the next delivery tells how many were lost.
-/// - Declaring the same group again is harmless; with other patterns or another mode it is refused.
+/// - Declaring the same group again is harmless; with other patterns, another mode or another delivery limit it is refused. The
+///   prefetch may differ: it belongs to each consumer.
 /// - Never more than `prefetch` deliveries of one consumer are unsettled.
 #[async_trait]
 pub trait Subscriber: Send + Sync {
@@ -106,6 +108,15 @@ impl Group {
         self
     }
 
+    /// Whether a bus would keep one queue for both: all but the prefetch, which each consumer chooses for itself.
+    pub(crate) fn is_same_queue(&self, other: &Self) -> bool {
+        let Self { name, patterns, single_active, prefetch: _, delivery_limit } = self;
+        *name == other.name
+            && *patterns == other.patterns
+            && *single_active == other.single_active
+            && *delivery_limit == other.delivery_limit
+    }
+
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -139,7 +150,10 @@ impl Group {
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Group").field("name", &self.name).field("patterns", &self.patterns).finish_non_exhaustive()
+        f.debug_struct("Group")
+            .field("name", &self.name)
+            .field("patterns", &self.patterns)
+            .finish_non_exhaustive()
     }
 }
 
@@ -209,6 +223,15 @@ impl fmt::Debug for Deliveries {
 /// What a backend implements behind [`Deliveries`].
 #[async_trait]
 pub trait DeliverySource: Send {
-    /// As [`Deliveries::next`], with the same cancel safety.
+    /// Waits for the next delivery; `None` when the bus was closed.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost; and again at every later call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Must be cancel safe: no delivery is lost when the future is dropped. One that was already received waits for the next call or
+    /// returns to its group.
     async fn next(&mut self) -> Result<Option<Delivery>, BusError>;
 }

@@ -126,15 +126,13 @@ impl TopicPattern {
                     at_pattern += 1;
                     continue;
                 }
-                Some(wanted) => {
-                    if words.get(at_word).is_some_and(|word| word_matches(wanted, word)) {
-                        at_pattern += 1;
-                        at_word += 1;
-                        continue;
-                    }
+                Some(wanted) if words.get(at_word).is_some_and(|word| word_matches(wanted, word)) => {
+                    at_pattern += 1;
+                    at_word += 1;
+                    continue;
                 }
                 None if at_word == words.len() => return true,
-                None => {}
+                _ => {}
             }
             let Some((after_hash, taken_to)) = fallback else { return false };
             match words.get(taken_to) {

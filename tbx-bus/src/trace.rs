@@ -53,7 +53,10 @@ impl TraceContext {
     /// A new trace, sampled.
     #[must_use]
     pub fn generate() -> Self {
-        Self { traceparent: format!("00-{}-{}-01", Uuid::new_v4().simple(), span_id()).into(), tracestate: None }
+        Self {
+            traceparent: format!("00-{}-{}-01", Uuid::new_v4().simple(), span_id()).into(),
+            tracestate: None,
+        }
     }
 
     /// The same trace with a span of its own, as whoever continues the trace sends it on.

@@ -45,9 +45,13 @@ impl Service<Incoming> for Bridge {
         Box::pin(async move {
             let message = &incoming.message;
             let event = EventName::new(message.kind()).map_err(Failure::permanent)?;
-            let notification =
-                Notification::new(message.id().clone(), message.topic().clone(), event, message.body().clone())
-                    .map_err(Failure::permanent)?;
+            let notification = Notification::new(
+                message.id().clone(),
+                message.topic().clone(),
+                event,
+                message.body().clone(),
+            )
+            .map_err(Failure::permanent)?;
             history.append(notification).await.map(drop).map_err(Failure::transient)
         })
     }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "bridge")]
 pub mod bridge;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod entry;
 pub mod history;
 pub mod hub;

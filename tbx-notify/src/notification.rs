@@ -23,7 +23,12 @@ impl Notification {
     /// # Errors
     ///
     /// When the body is not UTF-8.
-    pub fn new(id: MessageId, topic: Topic, event: EventName, body: impl Into<Bytes>) -> Result<Self, BodyNotText> {
+    pub fn new(
+        id: MessageId,
+        topic: Topic,
+        event: EventName,
+        body: impl Into<Bytes>,
+    ) -> Result<Self, BodyNotText> {
         let body = body.into();
         match std::str::from_utf8(&body) {
             Ok(_) => Ok(Self { id, topic, event, body }),

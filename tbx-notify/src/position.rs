@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn garbage_is_no_position() {
-        for text in ["", "-", "7", "g-1", "a-", "-1", "a-+1", "+a-1", "a-1-1", "a-99999999999999999999", "é-1"] {
+        for text in
+            ["", "-", "7", "g-1", "a-", "-1", "a-+1", "+a-1", "a-1-1", "a-99999999999999999999", "é-1"]
+        {
             assert_eq!(text.parse::<Position>(), Err(InvalidPosition), "{text}");
         }
     }

@@ -39,7 +39,8 @@ impl TopicSet {
     pub fn parse(text: &str) -> Result<Self, InvalidTopicSet> {
         let pattern = |text: &str| {
             let text = text.trim();
-            TopicPattern::new(text).map_err(|error| InvalidTopicSet::Pattern(text.chars().take(80).collect(), error))
+            TopicPattern::new(text)
+                .map_err(|error| InvalidTopicSet::Pattern(text.chars().take(80).collect(), error))
         };
         Self::new(text.split(',').map(pattern).collect::<Result<Vec<_>, _>>()?)
     }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use tokio_util::sync::CancellationToken;
@@ -48,12 +49,14 @@ where
     let mut attempt = delivery.attempt();
     let settled = loop {
         let incoming = Incoming::new(
-            delivery.message().clone(),
-            delivery.group().clone(),
+            Arc::clone(delivery.message()),
+            Arc::clone(delivery.group()),
             attempt,
             delivery.is_redelivered() || attempt > 1,
         );
-        let Err(failure) = catch_panic(call(&mut service, incoming)).await else { break delivery.ack().await };
+        let Err(failure) = catch_panic(call(&mut service, incoming)).await else {
+            break delivery.ack().await;
+        };
         let cause = failure.chain();
         if failure.is_permanent() {
             tracing::error!(attempt, cause, "message rejected");

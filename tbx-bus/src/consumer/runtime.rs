@@ -21,6 +21,8 @@ use crate::{Backoff, BusErrorKind, Deliveries, Delivery, Group, RetryPolicy, Sub
 /// - *Order:* messages of one key are handled one after the other, in the order delivered; different keys run side by side, up to
 ///   [`with_concurrency`](Self::with_concurrency). In a group with a single active consumer a failed message is retried on its lane,
 ///   so that its successors wait; elsewhere it is returned to the bus for later.
+/// - *Prefetch:* what waits behind a busy key counts as unsettled. A key with as many messages waiting as the group's
+///   [prefetch](Group::with_prefetch) holds up the other keys until one of them is settled: choose it above what one key piles up.
 /// - *Failures:* an error or a panic of the handler is a failed attempt. After the policy's last one, or at once on
 ///   [`Failure::permanent`], the message is dead-lettered and the lane goes on.
 /// - *Outages:* when the subscription is lost, the consumer lets running handlers end and subscribes again, for ever, with jitter.
@@ -116,7 +118,11 @@ where
         self.state.send_replace(ConsumerState::Stopped);
     }
 
-    async fn consume(&self, mut deliveries: Deliveries, stop: &CancellationToken) -> Result<(), crate::BusError> {
+    async fn consume(
+        &self,
+        mut deliveries: Deliveries,
+        stop: &CancellationToken,
+    ) -> Result<(), crate::BusError> {
         let mut lanes = Lanes::new(self);
         let ended = loop {
             let has_room = lanes.has_room();
@@ -131,10 +137,11 @@ where
                 },
             }
         };
+        self.state.send_replace(match &ended {
+            Ok(()) => ConsumerState::Draining,
+            Err(error) => ConsumerState::Connecting(Some(error.to_string())),
+        });
         // After a lost connection too: a handler that still runs must end before its message can come again.
-        if ended.is_ok() {
-            self.state.send_replace(ConsumerState::Draining);
-        }
         lanes.drain(self.drain_timeout).await;
         ended
     }
@@ -212,13 +219,19 @@ where
 
     async fn drain(mut self, timeout: Duration) {
         self.rules.stop.cancel();
-        for delivery in self.waiting.drain().flat_map(|(_, queue)| queue) {
-            // An error means that the bus is gone, and the message with it or back in its group.
-            let _ = delivery.release().await;
-        }
-        let all_ended = async { while self.running.join_next().await.is_some() {} };
+        let all_ended = async {
+            for delivery in self.waiting.drain().flat_map(|(_, queue)| queue) {
+                // An error means that the bus is gone, and the message with it or back in its group.
+                let _ = delivery.release().await;
+            }
+            while self.running.join_next().await.is_some() {}
+        };
         if tokio::time::timeout(timeout, all_ended).await.is_err() {
-            tracing::warn!(group = self.consumer.group.name(), left = self.running.len(), "handlers did not end in time");
+            tracing::warn!(
+                group = self.consumer.group.name(),
+                left = self.running.len(),
+                "handlers did not end in time"
+            );
             self.running.shutdown().await;
         }
     }
@@ -226,6 +239,9 @@ where
 
 impl<S> fmt::Debug for Consumer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer").field("group", &self.group).field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("Consumer")
+            .field("group", &self.group)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 
 use super::config::{MemoryBusBuilder, Unroutable};
 use super::consumer::GroupConsumer;
@@ -16,6 +15,7 @@ use super::listener::{Listener, ListenerQueue};
 use super::publication::Publication;
 use crate::publisher::{Publisher, Receipt};
 use crate::subscriber::{Broadcast, Deliveries, Group, Subscriber};
+use crate::time::from_now;
 use crate::{BusError, BusErrorKind, Capabilities, DeadLetterSink, Message};
 
 /// A bus within the process. A clone is the same bus.
@@ -97,10 +97,10 @@ impl MemoryBus {
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        for queue in state.groups.values_mut() {
+        for (_, mut queue) in std::mem::take(&mut state.groups) {
             queue.disconnect();
         }
-        for listener in state.listeners.values() {
+        for (_, listener) in std::mem::take(&mut state.listeners) {
             listener.wake();
         }
         drop(state);
@@ -148,7 +148,8 @@ impl MemoryBus {
     #[cfg(feature = "testkit")]
     pub(crate) fn activity_now(&self) -> crate::testkit::Activity {
         let state = self.lock();
-        let mut activity = crate::testkit::Activity { version: *self.0.version.borrow(), ..Default::default() };
+        let mut activity =
+            crate::testkit::Activity { version: *self.0.version.borrow(), ..Default::default() };
         for queue in state.groups.values() {
             activity.queued += queue.queued();
             activity.due += queue.due();
@@ -185,7 +186,14 @@ impl MemoryBus {
             return Err(BusError::new(BusErrorKind::Unroutable, format!("topic {}", message.topic())));
         }
         state.switches.deliveries_to_duplicate = state.switches.deliveries_to_duplicate.saturating_sub(1);
-        let (mut sender, receipt) = Receipt::channel();
+        let (sender, receipt) = Receipt::channel();
+        // Weak, since the sender lives in the queues of the bus.
+        let bus = Arc::downgrade(&self.0);
+        let mut sender = sender.with_give_back(move |letters| {
+            if let Some(shared) = Weak::upgrade(&bus) {
+                Self(shared).doom(letters);
+            }
+        });
         let sender = if state.switches.confirms_to_lose > 0 {
             state.switches.confirms_to_lose -= 1;
             sender.fail(BusErrorKind::ConfirmLost, "publishing");
@@ -214,11 +222,17 @@ impl MemoryBus {
     }
 
     fn declare_in(state: &mut State, group: &Group) -> Result<(), BusError> {
+        if state.closed {
+            return Err(BusError::new(BusErrorKind::Closed, "declaring"));
+        }
         if group.patterns.is_empty() {
-            return Err(BusError::new(BusErrorKind::Declaration, format!("group {} wants nothing", group.name())));
+            return Err(BusError::new(
+                BusErrorKind::Declaration,
+                format!("group {} wants nothing", group.name()),
+            ));
         }
         match state.groups.get(group.name()) {
-            Some(existing) if existing.spec == *group => Ok(()),
+            Some(existing) if existing.spec.is_same_queue(group) => Ok(()),
             Some(_) => Err(BusError::new(
                 BusErrorKind::Declaration,
                 format!("group {} exists with other settings", group.name()),
@@ -252,10 +266,13 @@ impl Publisher for MemoryBus {
     async fn publish(&self, message: Message) -> Result<Receipt, BusError> {
         let (size, limit) = (message.body().len(), self.0.config.max_body);
         if size > limit {
-            return Err(BusError::new(BusErrorKind::TooLarge, format!("{size} bytes where {limit} are allowed")));
+            return Err(BusError::new(
+                BusErrorKind::TooLarge,
+                format!("{size} bytes where {limit} are allowed"),
+            ));
         }
         let message = Arc::new(message);
-        let deadline = Instant::now() + self.0.config.block_timeout;
+        let deadline = from_now(self.0.config.block_timeout);
         loop {
             let mut unblocked = std::pin::pin!(self.0.unblocked.notified());
             unblocked.as_mut().enable();
@@ -278,9 +295,6 @@ impl Subscriber for MemoryBus {
 
     async fn consume(&self, group: &Group) -> Result<Deliveries, BusError> {
         let mut state = self.lock();
-        if state.closed {
-            return Err(BusError::new(BusErrorKind::Closed, "consuming"));
-        }
         Self::declare_in(&mut state, group)?;
         let id = state.next_id;
         state.next_id += 1;
@@ -288,10 +302,16 @@ impl Subscriber for MemoryBus {
         let Some(queue) = state.groups.get_mut(group.name()) else {
             return Err(BusError::new(BusErrorKind::Closed, "consuming"));
         };
-        queue.join(id);
+        queue.join(id, group.prefetch());
         let wake = Arc::clone(&queue.wake);
         drop(state);
-        Ok(Deliveries::new(GroupConsumer { bus: self.clone(), group: Arc::clone(&group.name), id, generation, wake }))
+        Ok(Deliveries::new(GroupConsumer {
+            bus: self.clone(),
+            group: Arc::clone(&group.name),
+            id,
+            generation,
+            wake,
+        }))
     }
 
     async fn listen(&self, broadcast: &Broadcast) -> Result<Deliveries, BusError> {

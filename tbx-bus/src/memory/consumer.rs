@@ -36,39 +36,6 @@ impl GroupConsumer {
             None => Ok(None),
         }
     }
-
-    /// Stores a letter that waits; it stays in the group until the sink has it.
-    async fn bury(&self, letter: crate::DeadLetter) {
-        let mut state_publication = None;
-        {
-            let state = self.bus.lock();
-            if let Some(queue) = state.groups.get(&self.group) {
-                state_publication = queue.doomed_publication(&letter);
-            }
-        }
-        let held = match &state_publication {
-            Some(publication) => publication.attach(letter.clone()).is_ok(),
-            None => false,
-        };
-        if !held && let Err(error) = self.bus.sink().bury(letter.clone()).await {
-            tracing::warn!(error, message = %letter.message.id(), "dead letter not stored yet");
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            return;
-        }
-        let doomed = self.bus.lock().groups.get_mut(&self.group).and_then(|queue| queue.buried(&letter));
-        if let Some(publication) = doomed.and_then(|doomed| doomed.publication) {
-            let left_over = publication.settled();
-            if !left_over.is_empty() {
-                let mut state = self.bus.lock();
-                if let Some(queue) = state.groups.get_mut(&self.group) {
-                    for letter in left_over {
-                        queue.doom(super::group::Doomed { letter, publication: None });
-                    }
-                }
-            }
-        }
-        self.bus.changed();
-    }
 }
 
 #[async_trait]
@@ -97,7 +64,7 @@ impl DeliverySource for GroupConsumer {
                         Box::new(loan),
                     )));
                 }
-                Some(Take::Doomed(doomed)) => self.bury(doomed.letter).await,
+                Some(Take::Doomed(doomed)) => self.bus.bury(&self.group, doomed).await,
                 Some(Take::Wait(None)) => woken.await,
                 Some(Take::Wait(Some(due))) => {
                     // The deadline passing is as good a reason to look again as a wake-up.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::faults::Switches;
 use super::publication::Publication;
+use crate::time::from_now;
 use crate::{DeadLetter, Group, Message, Reason, ReasonKind};
 
 /// One copy of a message in one group.
@@ -23,17 +24,21 @@ pub(super) struct Item {
     pub(super) redelivered: bool,
 }
 
-/// A dead letter that waits for the sink.
+/// A dead letter that waits for the sink: nobody holds the receipt of its message.
 #[derive(Debug, Clone)]
 pub(super) struct Doomed {
+    pub(super) id: u64,
     pub(super) letter: DeadLetter,
     /// `None` when its copy was already counted as settled.
-    pub(super) publication: Option<Arc<Publication>>,
+    publication: Option<Arc<Publication>>,
+    /// When it may be tried, after the sink refused it; `None` while someone is storing it.
+    due: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Consumer {
     id: u64,
+    prefetch: u32,
     held: u32,
     /// It has left, and stays only until what it holds is settled, so that a successor cannot overtake it.
     leaving: bool,
@@ -50,6 +55,7 @@ pub(super) struct GroupQueue {
     consumers: Vec<Consumer>,
     next_sequence: u64,
     next_tag: u64,
+    next_doomed: u64,
 }
 
 /// What a consumer may do next.
@@ -75,6 +81,7 @@ impl GroupQueue {
             consumers: Vec::new(),
             next_sequence: 0,
             next_tag: 0,
+            next_doomed: 0,
         }
     }
 
@@ -105,8 +112,8 @@ impl GroupQueue {
         self.wake.notify_waiters();
     }
 
-    pub(super) fn join(&mut self, id: u64) {
-        self.consumers.push(Consumer { id, held: 0, leaving: false });
+    pub(super) fn join(&mut self, id: u64, prefetch: u32) {
+        self.consumers.push(Consumer { id, prefetch, held: 0, leaving: false });
     }
 
     pub(super) fn leave(&mut self, id: u64) {
@@ -124,16 +131,18 @@ impl GroupQueue {
         if self.spec.single_active && position != 0 {
             return Take::Wait(None);
         }
-        if let Some(doomed) = self.doomed.front() {
-            return Take::Doomed(doomed.clone());
+        if let Some(doomed) = self.take_doomed(now) {
+            return Take::Doomed(doomed);
         }
-        if self.consumers[position].held >= self.spec.prefetch.get() {
-            return Take::Wait(None);
+        let next_letter = self.doomed.iter().filter_map(|doomed| doomed.due).min();
+        if self.consumers[position].held >= self.consumers[position].prefetch {
+            return Take::Wait(next_letter);
         }
         let window = switches.reorder_window.min(self.ready.len());
         let index = if window > 1 { switches.random.usize(..window) } else { 0 };
         let Some(mut item) = self.ready.remove(index) else {
-            return Take::Wait(self.delayed.keys().next().map(|(due, _)| *due));
+            let next_retry = self.delayed.keys().next().map(|(due, _)| *due);
+            return Take::Wait(next_letter.into_iter().chain(next_retry).min());
         };
         item.attempts += 1;
         self.consumers[position].held += 1;
@@ -159,22 +168,31 @@ impl GroupQueue {
         Some(item)
     }
 
-    /// Puts an item back as a failed attempt, or dooms it when it was delivered as often as allowed.
-    pub(super) fn give_back(&mut self, mut item: Item, delay: Option<Duration>) {
+    /// Puts an item back as a failed attempt, or gives it up when it was delivered as often as allowed. Returns the publication that
+    /// the caller has to count as settled, once it has left the lock: the holder of the receipt has the letter then.
+    #[must_use]
+    pub(super) fn give_back(&mut self, mut item: Item, delay: Option<Duration>) -> Option<Arc<Publication>> {
         if item.attempts >= self.spec.delivery_limit.get() {
-            let reason = Reason::new(ReasonKind::DeliveryLimit, "returned unsettled as often as the group allows");
+            let reason =
+                Reason::new(ReasonKind::DeliveryLimit, "returned unsettled as often as the group allows");
             let letter = DeadLetter::new(item.message, Arc::clone(&self.spec.name), item.attempts, reason);
-            self.doomed.push_back(Doomed { letter, publication: Some(item.publication) });
-        } else {
-            item.redelivered = true;
-            match delay {
-                Some(delay) if !delay.is_zero() => {
-                    self.delayed.insert((Instant::now() + delay, item.sequence), item);
+            return match item.publication.attach(letter) {
+                Ok(()) => Some(item.publication),
+                Err(letter) => {
+                    self.doom(letter, Some(item.publication));
+                    None
                 }
-                _ => self.put_in_order(item),
+            };
+        }
+        item.redelivered = true;
+        match delay {
+            Some(delay) if !delay.is_zero() => {
+                self.delayed.insert((from_now(delay), item.sequence), item);
             }
+            _ => self.put_in_order(item),
         }
         self.wake.notify_waiters();
+        None
     }
 
     /// Puts an item back untouched.
@@ -185,31 +203,45 @@ impl GroupQueue {
         self.wake.notify_waiters();
     }
 
-    pub(super) fn doom(&mut self, doomed: Doomed) {
-        self.doomed.push_back(doomed);
+    /// Lets a letter wait for the sink; `publication` when its copy still counts as unsettled.
+    pub(super) fn doom(&mut self, letter: DeadLetter, publication: Option<Arc<Publication>>) {
+        let id = self.next_doomed;
+        self.next_doomed += 1;
+        self.doomed.push_back(Doomed { id, letter, publication, due: Some(Instant::now()) });
         self.wake.notify_waiters();
     }
 
-    /// The publication that a waiting letter still counts for.
-    pub(super) fn doomed_publication(&self, letter: &DeadLetter) -> Option<Arc<Publication>> {
-        let doomed = self.doomed.iter().find(|doomed| doomed.letter.message.id() == letter.message.id())?;
-        doomed.publication.clone()
+    /// Gives out the first letter that may be tried, to one caller only.
+    pub(super) fn take_doomed(&mut self, now: Instant) -> Option<Doomed> {
+        let doomed = self.doomed.iter_mut().find(|doomed| doomed.due.is_some_and(|due| due <= now))?;
+        doomed.due = None;
+        Some(doomed.clone())
     }
 
-    /// Removes the letter that was buried.
-    pub(super) fn buried(&mut self, letter: &DeadLetter) -> Option<Doomed> {
-        let index = self.doomed.iter().position(|doomed| doomed.letter.message.id() == letter.message.id())?;
-        self.doomed.remove(index)
+    /// The letter was not stored.
+    pub(super) fn bury_again(&mut self, id: u64, pause: Duration) {
+        if let Some(doomed) = self.doomed.iter_mut().find(|doomed| doomed.id == id) {
+            doomed.due = Some(from_now(pause));
+            self.wake.notify_waiters();
+        }
+    }
+
+    /// The letter is stored. Returns the publication that the caller has to count as settled.
+    pub(super) fn buried(&mut self, id: u64) -> Option<Arc<Publication>> {
+        let index = self.doomed.iter().position(|doomed| doomed.id == id)?;
+        self.doomed.remove(index)?.publication
     }
 
     /// The connection is lost: everything lent returns, everyone has left.
     pub(super) fn disconnect(&mut self) {
-        for (_, (_, item)) in std::mem::take(&mut self.in_flight) {
+        for item in
+            self.in_flight.values().map(|(_, item)| item).chain(&self.ready).chain(self.delayed.values())
+        {
             item.publication.disconnect();
-            self.give_back(item, None);
         }
-        for item in self.ready.iter().chain(self.delayed.values()) {
-            item.publication.disconnect();
+        for (_, (_, item)) in std::mem::take(&mut self.in_flight) {
+            // No receipt is left to answer, so there is nothing for us to count.
+            let _ = self.give_back(item, None);
         }
         self.consumers.clear();
         self.wake.notify_waiters();
@@ -226,7 +258,8 @@ impl GroupQueue {
     }
 
     fn put_in_order(&mut self, item: Item) {
-        let index = self.ready.iter().position(|other| other.sequence > item.sequence).unwrap_or(self.ready.len());
+        let index =
+            self.ready.iter().position(|other| other.sequence > item.sequence).unwrap_or(self.ready.len());
         self.ready.insert(index, item);
     }
 

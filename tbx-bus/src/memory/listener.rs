@@ -95,9 +95,10 @@ impl Settle for NothingToSettle {
     async fn settle(self: Box<Self>, outcome: Outcome) -> Result<(), BusError> {
         match outcome {
             Outcome::Ack | Outcome::Release => Ok(()),
-            Outcome::Retry { .. } | Outcome::DeadLetter { .. } => {
-                Err(BusError::new(BusErrorKind::Unsupported, "a broadcast is neither retried nor dead-lettered"))
-            }
+            Outcome::Retry { .. } | Outcome::DeadLetter { .. } => Err(BusError::new(
+                BusErrorKind::Unsupported,
+                "a broadcast is neither retried nor dead-lettered",
+            )),
         }
     }
 }

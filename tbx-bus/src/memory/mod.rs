@@ -4,6 +4,7 @@
 //! ([`QueueFull`](crate::BusErrorKind::QueueFull)). Delays run on tokio's clock, so tests with paused time do not wait. Finding the
 //! groups of a message is linear in the number of groups; fan-out to many listeners is the business of `tbx-notify`.
 
+mod burial;
 mod bus;
 mod config;
 mod consumer;

@@ -22,9 +22,7 @@ impl Publication {
         Self(Mutex::new(Progress { unsettled: copies, dead_letters: Vec::new(), receipt }))
     }
 
-    /// Gives a dead letter to whoever holds the receipt.
-    ///
-    /// Returns it when nobody does.
+    /// Gives a dead letter to whoever holds the receipt, or back when nobody does. The copy still counts.
     pub(super) fn attach(&self, letter: DeadLetter) -> Result<(), DeadLetter> {
         let mut progress = self.lock();
         if progress.receipt.as_ref().is_some_and(ReceiptSender::is_held) {
@@ -36,6 +34,8 @@ impl Publication {
     }
 
     /// One copy is settled. Returns the letters that are left over because the receipt was dropped after they were attached.
+    ///
+    /// Answers the receipt, so it is called without the lock of the bus: a receipt that is dropped at once takes that lock.
     pub(super) fn settled(&self) -> Vec<DeadLetter> {
         let mut progress = self.lock();
         progress.unsettled = progress.unsettled.saturating_sub(1);

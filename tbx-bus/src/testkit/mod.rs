@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::MemoryBus;
+use crate::time::from_now;
 
 /// How much work something still has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,7 +32,8 @@ impl Activity {
     }
 }
 
-/// Something whose work can be waited for.
+/// Something whose work can be waited for. A [`MemoryBus`] counts what its groups have; broadcasts do not count, since nothing waits for
+/// them.
 #[async_trait]
 pub trait Observed: Send + Sync {
     /// How much work there is now.
@@ -68,13 +70,17 @@ impl Observed for MemoryBus {
 ///
 /// Cancel safe.
 pub async fn wait_until_quiet(observed: &[&dyn Observed], deadline: Duration) -> Result<(), StillBusy> {
-    let deadline = tokio::time::Instant::now() + deadline;
+    let deadline = from_now(deadline);
     loop {
         let before = look(observed).await;
         let after = look(observed).await;
         // Two equal looks: no work moved from one to another behind our back.
         if before == after && after.iter().all(Activity::is_quiet) {
             return Ok(());
+        }
+        // Looked at in every round: work that goes round for ever changes before any wait could time out.
+        if tokio::time::Instant::now() >= deadline {
+            return Err(StillBusy(after));
         }
         if before == after {
             let mut changes: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> =
@@ -89,8 +95,6 @@ pub async fn wait_until_quiet(observed: &[&dyn Observed], deadline: Duration) ->
             if tokio::time::timeout_at(deadline, any).await.is_err() {
                 return Err(StillBusy(after));
             }
-        } else if tokio::time::Instant::now() >= deadline {
-            return Err(StillBusy(after));
         } else {
             tokio::task::yield_now().await;
         }
@@ -109,9 +113,22 @@ async fn look(observed: &[&dyn Observed]) -> Vec<Activity> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StillBusy(Vec<Activity>);
 
+impl StillBusy {
+    /// What each of the observed had left, in the order given.
+    #[must_use]
+    pub fn activities(&self) -> &[Activity] {
+        &self.0
+    }
+}
+
 impl fmt::Display for StillBusy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "still busy at the deadline: {:?}", self.0)
+        f.write_str("still busy at the deadline:")?;
+        for (index, activity) in self.0.iter().enumerate().filter(|(_, activity)| !activity.is_quiet()) {
+            let Activity { version: _, queued, due, running } = activity;
+            write!(f, " number {} ({queued} queued, {due} due, {running} running)", index + 1)?;
+        }
+        Ok(())
     }
 }
 

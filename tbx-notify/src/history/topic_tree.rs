@@ -37,7 +37,9 @@ impl<T: Default> TopicTree<T> {
                 node.children.insert(word.into(), Node::default());
             }
             // Present: inserted above when it was not.
-            let Some(child) = node.children.get_mut(word) else { unreachable!("a child that was just inserted") };
+            let Some(child) = node.children.get_mut(word) else {
+                unreachable!("a child that was just inserted")
+            };
             node = child;
         }
         node.value.get_or_insert_default()

@@ -200,7 +200,10 @@ impl Reader {
 
     /// The next entry in the feeds: the smallest offset of all patterns.
     fn peek_feeds(&self) -> Option<Arc<Entry>> {
-        self.feeds.iter().filter_map(|(feed, _)| feed.first_after(self.cursor)).min_by_key(|entry| entry.offset())
+        self.feeds
+            .iter()
+            .filter_map(|(feed, _)| feed.first_after(self.cursor))
+            .min_by_key(|entry| entry.offset())
     }
 
     /// Reads on from the cursor to where the feeds begin.
@@ -267,6 +270,9 @@ impl Drop for Reader {
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("topics", &self.topics).field("cursor", &self.cursor).finish_non_exhaustive()
+        f.debug_struct("Reader")
+            .field("topics", &self.topics)
+            .field("cursor", &self.cursor)
+            .finish_non_exhaustive()
     }
 }

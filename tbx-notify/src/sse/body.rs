@@ -41,7 +41,13 @@ impl SseBody {
         let greeting = encode::connected(&Uuid::now_v7().to_string(), reader.position());
         let silent_since = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until(silent_since + keep_alive));
-        Self(State::Streaming(Box::new(Stream { reader, greeting: Some(greeting), keep_alive, silent_since, timer })))
+        Self(State::Streaming(Box::new(Stream {
+            reader,
+            greeting: Some(greeting),
+            keep_alive,
+            silent_since,
+            timer,
+        })))
     }
 
     /// Tells the client to come back, spread over 1 to 10 s so that not all come at once.

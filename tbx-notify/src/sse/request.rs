@@ -16,7 +16,10 @@ pub(super) struct SseRequest {
 impl SseRequest {
     pub(super) fn read(parts: &http::request::Parts) -> Result<Self, SseRejection> {
         if parts.method != http::Method::GET && parts.method != http::Method::HEAD {
-            return Err(SseRejection { kind: RejectionKind::Method, detail: "a stream is read with GET".to_owned() });
+            return Err(SseRejection {
+                kind: RejectionKind::Method,
+                detail: "a stream is read with GET".to_owned(),
+            });
         }
         let (mut topics, mut last_event_id, mut otherwise) = (Vec::new(), None, GoOn::Head);
         let query = parts.uri.query().unwrap_or_default();
@@ -128,7 +131,10 @@ mod tests {
 
     #[test]
     fn bad_patterns_are_named() {
-        assert_eq!(read("/?topics=a..b", None).unwrap_err().detail(), "`a..b` is no topic pattern: a word between the dots is empty");
+        assert_eq!(
+            read("/?topics=a..b", None).unwrap_err().detail(),
+            "`a..b` is no topic pattern: a word between the dots is empty"
+        );
         assert_eq!(read("/?from=noon", None).unwrap_err().detail(), "`from` is `oldest` or `head`");
     }
 }

@@ -35,12 +35,19 @@ impl Relay {
         }
     }
 
-    async fn try_recover(&self, under_way: &mut UnderWay, stop: &CancellationToken) -> Result<(), StoreError> {
+    async fn try_recover(
+        &self,
+        under_way: &mut UnderWay,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
         let mut suspects = self.store.left_behind(BATCH).await?;
         suspects.retain(|entry| self.routes.contains_key(&entry.channel) && !under_way.holds(entry.id));
         let mut left = suspects.len();
         if left > 0 {
-            tracing::info!(messages = left, "the last run ended with messages under way, trying them one by one");
+            tracing::info!(
+                messages = left,
+                "the last run ended with messages under way, trying them one by one"
+            );
         }
         for entry in suspects {
             if stop.is_cancelled() {
@@ -56,7 +63,8 @@ impl Relay {
     async fn try_alone(&self, mut entry: OutboxEntry, under_way: &mut UnderWay) -> Result<(), StoreError> {
         if entry.attempts >= self.max_attempts {
             tracing::error!(message = %entry.message.id(), attempts = entry.attempts, "message ends the process, giving it up");
-            let detail = format!("the process ended {} times while this message was under way", entry.attempts);
+            let detail =
+                format!("the process ended {} times while this message was under way", entry.attempts);
             let reason = Reason::new(ReasonKind::Crashed, detail);
             return self.settle(vec![Settlement::GivenUp { entry, reason }]).await;
         }

@@ -162,7 +162,10 @@ impl Relay {
         };
         let in_time = tokio::time::timeout(self.drain_timeout, all_ended).await.is_ok();
         if !in_time {
-            tracing::info!(left = under_way.entries.len(), "stopping with messages under way, they will be relayed again");
+            tracing::info!(
+                left = under_way.entries.len(),
+                "stopping with messages under way, they will be relayed again"
+            );
         }
         under_way.tasks.shutdown().await;
         let now = Utc::now();

@@ -85,7 +85,10 @@ impl Route {
 
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route").field("channel", &self.channel).field("window", &self.window).finish_non_exhaustive()
+        f.debug_struct("Route")
+            .field("channel", &self.channel)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +97,10 @@ impl fmt::Debug for Route {
 pub(super) enum Carried {
     Settled(Settlement),
     /// The bus did not take it; the attempt does not count against the message.
-    Failed { entry: OutboxEntry, delay: Duration },
+    Failed {
+        entry: OutboxEntry,
+        delay: Duration,
+    },
 }
 
 impl Carried {
@@ -108,7 +114,9 @@ impl Carried {
     pub(super) fn id(&self) -> i64 {
         match self {
             Self::Settled(
-                Settlement::Done { entry, .. } | Settlement::Later { entry, .. } | Settlement::GivenUp { entry, .. },
+                Settlement::Done { entry, .. }
+                | Settlement::Later { entry, .. }
+                | Settlement::GivenUp { entry, .. },
             )
             | Self::Failed { entry, .. } => entry.id,
         }

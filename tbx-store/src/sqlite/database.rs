@@ -121,7 +121,10 @@ impl Database {
     ///
     /// Cancel safe.
     pub async fn begin(&self) -> Result<WriteTransaction, StoreError> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| store_error("beginning a transaction", error))
+        self.writer
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(|error| store_error("beginning a transaction", error))
     }
 
     /// The pool of exactly one writing connection.
@@ -147,9 +150,24 @@ impl Database {
     }
 }
 
+/// Whether a database answers.
+///
+/// # Errors
+///
+/// Says why not.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn ping(pool: &SqlitePool) -> Result<(), StoreError> {
+    let one: Result<i64, _> = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(pool).await;
+    one.map(drop).map_err(|error| store_error("reading", error))
+}
+
 fn lock_file(database: &Path, create: bool) -> Result<File, StoreError> {
     let unavailable = |error: std::io::Error, what: &str| {
-        StoreError::new(StoreErrorKind::Unavailable, format!("{what} {}", database.display())).with_source(error)
+        StoreError::new(StoreErrorKind::Unavailable, format!("{what} {}", database.display()))
+            .with_source(error)
     };
     if create && let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| unavailable(error, "creating the folder of"))?;

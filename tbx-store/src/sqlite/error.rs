@@ -26,7 +26,9 @@ pub fn store_error(context: &str, error: sqlx::Error) -> StoreError {
                 _ => StoreErrorKind::Schema,
             }
         }
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::RowNotFound => StoreErrorKind::Corrupt,
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::RowNotFound => {
+            StoreErrorKind::Corrupt
+        }
         sqlx::Error::ColumnNotFound(_) | sqlx::Error::TypeNotFound { .. } => StoreErrorKind::Schema,
         sqlx::Error::Configuration(_) => StoreErrorKind::Invalid,
         _ => StoreErrorKind::Unavailable,

@@ -73,7 +73,9 @@ impl Housekeeping {
         let now = Utc::now();
         let full = u64::from(BATCH);
         while !stop.is_cancelled() && self.outbox.purge(now - self.retention.outbox, BATCH).await? == full {}
-        while !stop.is_cancelled() && self.purge_inbox((now - self.retention.inbox).timestamp_millis()).await? == full {}
+        while !stop.is_cancelled()
+            && self.purge_inbox((now - self.retention.inbox).timestamp_millis()).await? == full
+        {}
         Ok(())
     }
 

@@ -42,7 +42,11 @@ impl SqliteInbox {
     /// # Cancel safety
     ///
     /// Belongs to the transaction.
-    pub async fn first_time(&self, transaction: &mut SqliteConnection, id: &MessageId) -> Result<bool, StoreError> {
+    pub async fn first_time(
+        &self,
+        transaction: &mut SqliteConnection,
+        id: &MessageId,
+    ) -> Result<bool, StoreError> {
         let inserted = sqlx::query(
             "INSERT INTO tbx_inbox (consumer, message_id, received_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         )

@@ -18,7 +18,7 @@ pub struct MigrationSet {
 }
 
 /// The tables of outbox, inbox and dead letters.
-pub(crate) const MESSAGING: MigrationSet = MigrationSet {
+pub const MESSAGING: MigrationSet = MigrationSet {
     table: "tbx_store_migrations",
     steps: &[("messaging", include_str!("migrations/0001_messaging.sql"))],
 };
@@ -47,11 +47,12 @@ impl MigrationSet {
     ///
     /// Cancel safe.
     pub async fn status(&self, pool: &SqlitePool) -> Result<Vec<(&'static str, bool)>, StoreError> {
-        let exists: Option<i64> = sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?")
-            .bind(self.table)
-            .fetch_optional(pool)
-            .await
-            .map_err(|error| super::store_error("looking for the migrations table", error))?;
+        let exists: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?")
+                .bind(self.table)
+                .fetch_optional(pool)
+                .await
+                .map_err(|error| super::store_error("looking for the migrations table", error))?;
         let applied: Vec<i64> = match exists {
             None => Vec::new(),
             Some(_) => {
@@ -63,7 +64,10 @@ impl MigrationSet {
                     .map_err(|error| super::store_error("reading the migrations table", error))?
             }
         };
-        Ok((1_i64..).zip(self.steps).map(|(version, (name, _))| (*name, applied.contains(&version))).collect())
+        Ok((1_i64..)
+            .zip(self.steps)
+            .map(|(version, (name, _))| (*name, applied.contains(&version)))
+            .collect())
     }
 
     fn migrator(&self) -> Migrator {

@@ -13,10 +13,10 @@ mod migrations;
 mod outbox;
 mod record;
 
-pub use database::{Database, DatabaseOptions, WriteTransaction};
+pub use database::{Database, DatabaseOptions, WriteTransaction, ping};
 pub use dead_letters::{SqliteDeadLetters, StoredDeadLetter};
 pub use error::store_error;
 pub use housekeeping::{Housekeeping, Retention};
 pub use inbox::SqliteInbox;
-pub use migrations::{MigrationSet, migrate};
+pub use migrations::{MESSAGING, MigrationSet, migrate};
 pub use outbox::SqliteOutbox;

@@ -112,18 +112,28 @@ impl SqliteOutbox {
             }
             Settlement::GivenUp { entry, reason } => {
                 // No group had it to the end; the letter stands for the channel itself.
-                SqliteDeadLetters::insert(transaction, &entry.channel, "", &entry.message, entry.attempts, reason).await?;
+                SqliteDeadLetters::insert(
+                    transaction,
+                    &entry.channel,
+                    "",
+                    &entry.message,
+                    entry.attempts,
+                    reason,
+                )
+                .await?;
                 Self::finish(transaction, entry).await
             }
             Settlement::Later { entry, at, counts } => {
-                sqlx::query("UPDATE tbx_outbox SET state = ?, next_at = ?, attempts = attempts - ? WHERE id = ?")
-                    .bind(PENDING)
-                    .bind(at.timestamp_millis())
-                    .bind(i64::from(!counts))
-                    .bind(entry.id)
-                    .execute(transaction)
-                    .await
-                    .map_err(|error| store_error("putting a message off", error))?;
+                sqlx::query(
+                    "UPDATE tbx_outbox SET state = ?, next_at = ?, attempts = attempts - ? WHERE id = ?",
+                )
+                .bind(PENDING)
+                .bind(at.timestamp_millis())
+                .bind(i64::from(!counts))
+                .bind(entry.id)
+                .execute(transaction)
+                .await
+                .map_err(|error| store_error("putting a message off", error))?;
                 Ok(())
             }
         }
@@ -232,13 +242,14 @@ impl OutboxStore for SqliteOutbox {
         }
         let mut next_due: Option<i64> = None;
         for (channel, _) in wanted {
-            let due: Option<i64> =
-                sqlx::query_scalar("SELECT min(next_at) FROM tbx_outbox WHERE state = 0 AND channel = ? AND next_at > ?")
-                    .bind(*channel)
-                    .bind(now.timestamp_millis())
-                    .fetch_one(&mut *transaction)
-                    .await
-                    .map_err(|error| store_error("looking for the next message", error))?;
+            let due: Option<i64> = sqlx::query_scalar(
+                "SELECT min(next_at) FROM tbx_outbox WHERE state = 0 AND channel = ? AND next_at > ?",
+            )
+            .bind(*channel)
+            .bind(now.timestamp_millis())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(|error| store_error("looking for the next message", error))?;
             next_due = next_due.into_iter().chain(due).min();
         }
         claimed.next_due = next_due.map(record::instant).transpose()?;

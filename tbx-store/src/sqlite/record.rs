@@ -19,7 +19,8 @@ pub(super) fn message(id: i64, topic: &str, headers: &str, body: Vec<u8>) -> Res
     };
     let topic = Topic::new(topic).map_err(|error| corrupt("topic", error.into()))?;
     let headers: Headers = serde_json::from_str(headers).map_err(|error| corrupt("headers", error.into()))?;
-    cloudevents::from_headers(topic, &headers, body.into()).map_err(|error| corrupt("attributes", error.into()))
+    cloudevents::from_headers(topic, &headers, body.into())
+        .map_err(|error| corrupt("attributes", error.into()))
 }
 
 /// The instant of a column in milliseconds.

@@ -30,7 +30,8 @@ pub fn notification_message(event: &StudentEvent, context: &Context) -> Result<M
 /// A published form as a message with the student as its key, so that each student's messages keep their order.
 pub(super) fn message(published: &StudentMessage, context: &Context) -> Result<Message, StoreError> {
     let unusable = |what: &str, error: Box<dyn std::error::Error + Send + Sync>| {
-        StoreError::new(StoreErrorKind::Invalid, format!("{what} of {}", published.event_type)).with_source(error)
+        StoreError::new(StoreErrorKind::Invalid, format!("{what} of {}", published.event_type))
+            .with_source(error)
     };
     let topic = Topic::new(&published.routing_key).map_err(|error| unusable("topic", error.into()))?;
     let body = serde_json::to_vec(published).map_err(|error| unusable("body", error.into()))?;

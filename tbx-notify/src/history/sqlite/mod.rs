@@ -127,7 +127,8 @@ impl SqliteHistory {
 impl History for SqliteHistory {
     async fn append(&self, notification: Notification) -> Result<Appended, HistoryError> {
         let closed = || HistoryError::new("it is closed");
-        let appends = self.appends.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        let appends =
+            self.appends.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
         let (answer, answered) = oneshot::channel();
         appends.send(Append { notification, answer }).await.map_err(|_| closed())?;
         // A sender kept here would keep the writer from ending at a close.
@@ -183,7 +184,12 @@ impl History for SqliteHistory {
     }
 
     async fn check(&self) -> Result<(), HistoryError> {
-        let closed = self.writer.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(JoinHandle::is_finished);
+        let closed = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .is_none_or(JoinHandle::is_finished);
         if closed {
             return Err(HistoryError::new("its writer has ended"));
         }

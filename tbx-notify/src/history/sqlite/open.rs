@@ -83,7 +83,8 @@ async fn epoch(pool: &SqlitePool) -> Result<Epoch, HistoryError> {
 
 async fn load(pool: &SqlitePool) -> Result<Log, HistoryError> {
     let topic = |text: &str| {
-        Topic::new(text).map_err(|error| HistoryError::new(format!("stored topic {text:?}")).with_source(error))
+        Topic::new(text)
+            .map_err(|error| HistoryError::new(format!("stored topic {text:?}")).with_source(error))
     };
     let mut index = TopicIndex::default();
     let trimmed: Vec<(String, i64)> = sqlx::query_as("SELECT topic, through FROM history_trimmed")

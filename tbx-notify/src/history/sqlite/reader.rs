@@ -31,7 +31,11 @@ pub(super) async fn range(
 }
 
 /// The entries with these offsets, in order; those trimmed meanwhile are left out.
-pub(super) async fn at(pool: &SqlitePool, epoch: Epoch, offsets: &[u64]) -> Result<Vec<Arc<Entry>>, HistoryError> {
+pub(super) async fn at(
+    pool: &SqlitePool,
+    epoch: Epoch,
+    offsets: &[u64],
+) -> Result<Vec<Arc<Entry>>, HistoryError> {
     let list = offsets.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
     let rows = sqlx::query(
         "SELECT offset, message_id, topic, event, body FROM history \

@@ -17,7 +17,7 @@ const BATCH: usize = 256;
 /// The most entries trimmed in one transaction, so that appends hardly wait.
 const TRIM_BATCH: u64 = 500;
 /// How often age is looked at.
-const TRIM_INTERVAL: Duration = Duration::from_secs(10);
+const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One append and whoever waits for it.
 pub(super) struct Append {
@@ -34,7 +34,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, pool: SqlitePool, lock: File, queue: mpsc::Receiver<Append>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        pool: SqlitePool,
+        lock: File,
+        queue: mpsc::Receiver<Append>,
+    ) -> Self {
         Self { shared, pool, queue, _lock: lock }
     }
 
@@ -81,8 +86,11 @@ impl Writer {
 
     async fn store(&self, batch: &[Append]) -> Result<Vec<Appended>, HistoryError> {
         let now = milliseconds((self.shared.clock)());
-        let mut transaction =
-            self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|error| failed("beginning to append", error))?;
+        let mut transaction = self
+            .pool
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(|error| failed("beginning to append", error))?;
         let mut stored = Vec::with_capacity(batch.len());
         for append in batch {
             stored.push(self.insert(&mut transaction, &append.notification, now).await?);
@@ -120,7 +128,8 @@ impl Writer {
                 (inserted.last_insert_rowid(), true)
             }
         };
-        let offset = u64::try_from(offset).map_err(|error| HistoryError::new("an offset").with_source(error))?;
+        let offset =
+            u64::try_from(offset).map_err(|error| HistoryError::new("an offset").with_source(error))?;
         Ok(Appended { position: Position::new(self.shared.epoch, offset), is_new })
     }
 
@@ -159,11 +168,15 @@ impl Writer {
     }
 
     async fn try_trim(&self) -> Result<u64, HistoryError> {
-        let (first, excess) = (self.shared.lock().oldest, self.excess());
+        let first = self.shared.lock().oldest;
+        let excess = self.excess();
         let age = self.shared.retention.max_age;
         let horizon = (self.shared.clock)().checked_sub(age).map_or(i64::MIN, milliseconds);
-        let mut transaction =
-            self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|error| failed("beginning to trim", error))?;
+        let mut transaction = self
+            .pool
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(|error| failed("beginning to trim", error))?;
         let too_old: Option<i64> =
             sqlx::query_scalar("SELECT max(offset) FROM history WHERE offset < ? AND appended_at < ?")
                 .bind(signed(first + TRIM_BATCH))
@@ -191,7 +204,8 @@ impl Writer {
             .execute(&mut *transaction)
             .await
             .map_err(|error| failed("remembering what was trimmed", error))?;
-            let topic = Topic::new(text).map_err(|error| HistoryError::new("a stored topic").with_source(error))?;
+            let topic =
+                Topic::new(text).map_err(|error| HistoryError::new("a stored topic").with_source(error))?;
             trimmed.push((topic, u64::try_from(offset).unwrap_or_default()));
         }
         transaction.commit().await.map_err(|error| failed("trimming", error))?;

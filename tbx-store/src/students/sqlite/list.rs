@@ -60,7 +60,8 @@ fn statement(query: &ListStudents) -> Result<(String, SqliteArguments), StoreErr
             SortKey::LastName | SortKey::Created => format!("({column}, number) {beyond} (?, ?)"),
         });
     }
-    let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    let filter =
+        if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
     let limit = i64::from(query.limit.get()) + 1;
     bind(&mut arguments, limit)?;
     let sql = format!(

@@ -3,9 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use tbx_core::{
-    Actor, Audit, Email, PersonName, StoreError, Student, StudentId, StudentNumber, Version,
-};
+use tbx_core::{Actor, Audit, Email, PersonName, StoreError, Student, StudentId, StudentNumber, Version};
 use uuid::Uuid;
 
 /// The columns that [`student`] reads, in its order.

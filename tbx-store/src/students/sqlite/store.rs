@@ -6,8 +6,8 @@ use tbx_bus::MessageId;
 use tbx_core::published::{EVENTS_CHANNEL, NOTIFICATIONS_CHANNEL, WORKER_GROUP};
 use tbx_core::reaction::{Effect, decide};
 use tbx_core::{
-    Change, Context, Counted, Enrolment, ListStudents, Page, Removal, StoreError, Student, StudentEvent, StudentId,
-    StudentNumber, StudentRef, Students, Version,
+    Change, Context, Counted, Enrolment, ListStudents, Page, Removal, StoreError, Student, StudentEvent,
+    StudentId, StudentNumber, StudentRef, Students, Version,
 };
 
 use super::list;
@@ -167,7 +167,10 @@ impl Students for SqliteStudents {
     }
 }
 
-async fn find_for_update(transaction: &mut SqliteConnection, id: StudentId) -> Result<Option<Student>, StoreError> {
+async fn find_for_update(
+    transaction: &mut SqliteConnection,
+    id: StudentId,
+) -> Result<Option<Student>, StoreError> {
     sqlx::query(concat!("SELECT ", columns!(), " FROM students WHERE id = ?"))
         .bind(id.as_uuid().as_bytes().to_vec())
         .fetch_optional(transaction)
@@ -189,7 +192,11 @@ async fn count(transaction: &mut SqliteConnection, id: StudentId) -> Result<Opti
         .transpose()
 }
 
-async fn delete(transaction: &mut SqliteConnection, id: StudentId, before: Version) -> Result<u64, StoreError> {
+async fn delete(
+    transaction: &mut SqliteConnection,
+    id: StudentId,
+    before: Version,
+) -> Result<u64, StoreError> {
     let row = sqlx::query("DELETE FROM students WHERE id = ? AND version = ? RETURNING updates")
         .bind(id.as_uuid().as_bytes().to_vec())
         .bind(signed(before.get())?)
@@ -201,8 +208,8 @@ async fn delete(transaction: &mut SqliteConnection, id: StudentId, before: Versi
 
 /// What a database error means to the domain.
 pub(super) fn store_failure(context: &str, error: sqlx::Error) -> StoreError {
-    let taken = error.as_database_error().is_some_and(|error| {
-        error.is_unique_violation() && error.message().contains("students.email_key")
-    });
+    let taken = error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation() && error.message().contains("students.email_key"));
     if taken { StoreError::EmailTaken } else { StoreError::unavailable(store_error(context, error)) }
 }

@@ -1,0 +1,105 @@
+//! Entity tags: `"<version>.<updates>"` (RFC 9110, 8.8.3 and 13.1).
+
+use tbx_core::{Student, Version};
+use tbx_service::problem::Problem;
+
+use crate::problems;
+
+/// The entity tag of a student.
+pub(crate) fn entity_tag(student: &Student) -> String {
+    format!("\"{}.{}\"", student.version.get(), student.updates)
+}
+
+/// A condition on the state of a student.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Any state, as long as there is one.
+    Any,
+    /// One of these tags.
+    Tags(Vec<Tag>),
+}
+
+/// One tag of a condition, without its quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tag {
+    weak: bool,
+    text: String,
+}
+
+impl Condition {
+    /// Reads the header `name`.
+    pub(crate) fn read(name: &str, value: Option<&str>) -> Result<Option<Self>, Problem> {
+        let Some(value) = value.map(str::trim) else { return Ok(None) };
+        if value == "*" {
+            return Ok(Some(Self::Any));
+        }
+        let tags = tags(value)
+            .ok_or_else(|| problems::malformed(name, "must be `*` or a list of quoted entity tags"))?;
+        Ok(Some(Self::Tags(tags)))
+    }
+
+    /// Whether the state is one of these, by weak comparison, as `If-None-Match` asks.
+    pub(crate) fn names(&self, student: &Student) -> bool {
+        let current = entity_tag(student);
+        match self {
+            Self::Any => true,
+            Self::Tags(tags) => tags.iter().any(|tag| tag.text == current.trim_matches('"')),
+        }
+    }
+
+    /// The versions that `If-Match` allows, by strong comparison of the version part; `None` for any.
+    pub(crate) fn versions(&self) -> Option<Vec<Version>> {
+        let version = |tag: &Tag| {
+            let (version, _) = tag.text.split_once('.').filter(|_| !tag.weak)?;
+            Version::new(version.parse().ok()?)
+        };
+        match self {
+            Self::Any => None,
+            Self::Tags(tags) => Some(tags.iter().filter_map(version).collect()),
+        }
+    }
+}
+
+fn tags(mut rest: &str) -> Option<Vec<Tag>> {
+    let mut tags = Vec::new();
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return (!tags.is_empty()).then_some(tags);
+        }
+        let weak = rest.starts_with("W/");
+        let quoted = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?;
+        let (text, after) = quoted.split_once('"')?;
+        tags.push(Tag { weak, text: text.to_owned() });
+        rest = after.trim_start_matches([' ', '\t']);
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn versions(value: &str) -> Option<Vec<u64>> {
+        let condition = Condition::read("If-Match", Some(value)).ok()??;
+        Some(condition.versions()?.into_iter().map(Version::get).collect())
+    }
+
+    #[test]
+    fn if_match_compares_the_version_part_of_strong_tags() {
+        assert_eq!(versions(r#""3.1""#), Some(vec![3]));
+        assert_eq!(versions(r#""3.1", "4.0""#), Some(vec![3, 4]));
+        assert_eq!(versions(r#"W/"3.1""#), Some(vec![]));
+        assert_eq!(versions(r#""other""#), Some(vec![]));
+        assert_eq!(versions("*"), None);
+    }
+
+    #[test]
+    fn what_is_no_list_of_tags_is_refused() {
+        for value in ["", "3.1", "\"3.1", "\"3.1\" \"4.0\"", ","] {
+            assert!(Condition::read("If-Match", Some(value)).is_err(), "{value}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! JSON in and out, with the schema of one type and the value of another.
+//!
+//! What comes in is read loosely, so that every fault can be told at once; what goes out is written by serde, as clients of the
+//! notifications see it too.
+
+use std::marker::PhantomData;
+
+use crate::problems;
+use poem::{IntoResponse, Request, RequestBody, Response, Result};
+use poem_openapi::payload::{ParsePayload, Payload};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde::Serialize;
+use serde_json::Value;
+
+/// A body that was read as JSON and nothing more; documented as `S`.
+pub(crate) struct JsonInput<S> {
+    pub(crate) value: Value,
+    schema: PhantomData<fn() -> S>,
+}
+
+impl<S: Type> Payload for JsonInput<S> {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn schema_ref() -> MetaSchemaRef {
+        S::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        S::register(registry);
+    }
+}
+
+impl<S: Type> ParsePayload for JsonInput<S> {
+    const IS_REQUIRED: bool = true;
+
+    async fn from_request(_: &Request, body: &mut RequestBody) -> Result<Self> {
+        let bytes = body.take()?.into_bytes().await?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| problems::unreadable_json(&error))?;
+        Ok(Self { value, schema: PhantomData })
+    }
+}
+
+impl<'a, S: Type> ApiExtractor<'a> for JsonInput<S> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <Self as Payload>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: Self::CONTENT_TYPE, schema: Self::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        if !request.content_type().is_some_and(is_json) {
+            return Err(problems::not_json(request.content_type()).into());
+        }
+        <Self as ParsePayload>::from_request(request, body).await
+    }
+}
+
+/// `application/json`, or any other `application/…+json`, whatever its parameters.
+fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+/// A value written by serde; documented as `S`.
+pub(crate) struct JsonOutput<V, S> {
+    value: V,
+    schema: PhantomData<fn() -> S>,
+}
+
+impl<V, S> JsonOutput<V, S> {
+    pub(crate) fn new(value: V) -> Self {
+        Self { value, schema: PhantomData }
+    }
+}
+
+impl<V: Serialize + Send, S: Type> Payload for JsonOutput<V, S> {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn schema_ref() -> MetaSchemaRef {
+        S::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        S::register(registry);
+    }
+}
+
+impl<V: Serialize + Send, S: Type> IntoResponse for JsonOutput<V, S> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.value) {
+            Ok(bytes) => Response::builder().content_type("application/json").body(bytes),
+            Err(error) => problems::internal(&error).into_response(),
+        }
+    }
+}

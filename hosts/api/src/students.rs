@@ -1,0 +1,346 @@
+//! The operations on students.
+
+use std::sync::Arc;
+
+use poem::{Request, Result};
+use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::{ApiResponse, OpenApi, Tags};
+use serde::Serialize;
+use tbx_bus::TraceContext;
+use tbx_core::published::StudentBody;
+use tbx_core::{
+    Clock, Context, CreateStudentHandler, Cursor, DeleteStudent, DeleteStudentHandler, Freshness, GetStudent,
+    GetStudentHandler, ListStudents, ListStudentsHandler, PageLimit, SearchPrefix, Sort, Student,
+    StudentChange, StudentRef, Trace, UpdateStudent, UpdateStudentHandler, Version,
+};
+use tbx_service::problem::Problem;
+
+use crate::dto::{StudentDto, StudentInputDto, StudentPageDto, StudentPatchDto};
+use crate::entity_tag::{Condition, entity_tag};
+use crate::payload::{JsonInput, JsonOutput};
+use crate::{input, problems};
+
+#[derive(Tags)]
+enum ApiTags {
+    /// Student records.
+    Students,
+}
+
+/// The operations.
+#[derive(Clone)]
+pub(crate) struct StudentsApi {
+    pub(crate) create: CreateStudentHandler,
+    pub(crate) update: UpdateStudentHandler,
+    pub(crate) delete: DeleteStudentHandler,
+    pub(crate) get: GetStudentHandler,
+    pub(crate) list: ListStudentsHandler,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+type StudentJson = JsonOutput<StudentBody, StudentDto>;
+
+/// A page as it is sent.
+#[derive(Serialize)]
+pub(crate) struct PageBody {
+    items: Vec<StudentBody>,
+    next: Option<String>,
+}
+
+#[derive(ApiResponse)]
+enum Created {
+    /// The student was created.
+    #[oai(status = 201)]
+    Student(
+        StudentJson,
+        /// Where the student is.
+        #[oai(header = "Location")]
+        String,
+        /// Its entity tag.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Found {
+    /// The student.
+    #[oai(status = 200)]
+    Student(
+        StudentJson,
+        /// Its entity tag.
+        #[oai(header = "ETag")]
+        String,
+    ),
+    /// The state that the client has is the current one.
+    #[oai(status = 304)]
+    NotModified(
+        /// Its entity tag.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Changed {
+    /// The student as it is now.
+    #[oai(status = 200)]
+    Student(
+        StudentJson,
+        /// Its entity tag.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Deleted {
+    /// The student is gone.
+    #[oai(status = 204)]
+    Gone,
+}
+
+#[derive(ApiResponse)]
+enum Listed {
+    /// A page of students.
+    #[oai(status = 200)]
+    Page(
+        JsonOutput<PageBody, StudentPageDto>,
+        /// The next page (RFC 8288), when there is one.
+        #[oai(header = "Link")]
+        Option<String>,
+    ),
+}
+
+#[OpenApi(tag = "ApiTags::Students")]
+impl StudentsApi {
+    /// Creates a student.
+    #[oai(path = "/students", method = "post", operation_id = "createStudent")]
+    async fn create(&self, request: &Request, body: JsonInput<StudentInputDto>) -> Result<Created> {
+        let command = input::create(&body.value)?;
+        let student = self
+            .create
+            .execute(&self.context(request), command)
+            .await
+            .map_err(|error| problems::refused(&error))?;
+        let location = format!("{}/{}", request.original_uri().path().trim_end_matches('/'), student.id);
+        let tag = entity_tag(&student);
+        Ok(Created::Student(json(&student), location, tag))
+    }
+
+    /// Lists students.
+    #[oai(path = "/students", method = "get", operation_id = "listStudents")]
+    async fn list(
+        &self,
+        request: &Request,
+        /// How many, 1 to 200; 50 unless given.
+        limit: Query<Option<String>>,
+        /// Where to go on: `next` of the page before.
+        cursor: Query<Option<String>>,
+        /// The beginning of first name, last name or email, ignoring case.
+        search: Query<Option<String>>,
+        /// `number`, `lastName` or `created`; with `-` in front descending.
+        sort: Query<Option<String>>,
+    ) -> Result<Listed> {
+        let query =
+            list_query(limit.0.as_deref(), cursor.0.as_deref(), search.0.as_deref(), sort.0.as_deref())?;
+        let page = self
+            .list
+            .execute(&self.context(request), query)
+            .await
+            .map_err(|error| problems::refused(&error))?;
+        let next = page.next.as_ref().map(Cursor::encode);
+        let link = next.as_ref().map(|next| format!("<{}>; rel=\"next\"", next_link(request, next)));
+        let items = page.items.iter().map(StudentBody::from).collect();
+        Ok(Listed::Page(JsonOutput::new(PageBody { items, next }), link))
+    }
+
+    /// Reads a student, by id or number.
+    #[oai(path = "/students/:id", method = "get", operation_id = "getStudent")]
+    async fn get(
+        &self,
+        request: &Request,
+        /// The id or the number of the student.
+        id: Path<String>,
+        /// Answers 304 when the state is still the one with this entity tag.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+        /// `no-cache` reads past the cache.
+        #[oai(name = "Cache-Control")]
+        cache_control: Header<Option<String>>,
+    ) -> Result<Found> {
+        let condition = Condition::read("If-None-Match", if_none_match.0.as_deref())?;
+        let bypass = cache_control.0.is_some_and(|value| value.to_ascii_lowercase().contains("no-cache"));
+        let freshness = if bypass { Freshness::Stored } else { Freshness::Cached };
+        let query = GetStudent { student: reference(&id.0)?, freshness };
+        let student = self
+            .get
+            .execute(&self.context(request), query)
+            .await
+            .map_err(|error| problems::refused(&error))?;
+        let tag = entity_tag(&student);
+        if condition.is_some_and(|condition| condition.names(&student)) {
+            return Ok(Found::NotModified(tag));
+        }
+        Ok(Found::Student(json(&student), tag))
+    }
+
+    /// Replaces the values of a student.
+    #[oai(path = "/students/:id", method = "put", operation_id = "replaceStudent")]
+    async fn replace(
+        &self,
+        request: &Request,
+        /// The id or the number of the student.
+        id: Path<String>,
+        /// Changes the student only at this version.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: JsonInput<StudentInputDto>,
+    ) -> Result<Changed> {
+        let student = reference(&id.0)?;
+        self.change(request, student, if_match.0.as_deref(), input::replace(&body.value)?).await
+    }
+
+    /// Changes the given values of a student.
+    #[oai(path = "/students/:id", method = "patch", operation_id = "changeStudent")]
+    async fn patch(
+        &self,
+        request: &Request,
+        /// The id or the number of the student.
+        id: Path<String>,
+        /// Changes the student only at this version.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: JsonInput<StudentPatchDto>,
+    ) -> Result<Changed> {
+        let student = reference(&id.0)?;
+        self.change(request, student, if_match.0.as_deref(), input::change(&body.value)?).await
+    }
+
+    /// Deletes a student.
+    #[oai(path = "/students/:id", method = "delete", operation_id = "deleteStudent")]
+    async fn delete(
+        &self,
+        request: &Request,
+        /// The id or the number of the student.
+        id: Path<String>,
+        /// Deletes the student only at this version.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+    ) -> Result<Deleted> {
+        let context = self.context(request);
+        let student = reference(&id.0)?;
+        let expected = self.expected(&context, student, if_match.0.as_deref()).await?;
+        let command = DeleteStudent { student, expected };
+        self.delete.execute(&context, command).await.map_err(|error| problems::refused(&error))?;
+        Ok(Deleted::Gone)
+    }
+}
+
+impl StudentsApi {
+    fn context(&self, request: &Request) -> Context {
+        let context = Context::new(self.clock.now());
+        match request.data::<TraceContext>() {
+            Some(trace) => context.with_trace(Trace {
+                traceparent: trace.traceparent().to_owned(),
+                tracestate: trace.tracestate().map(str::to_owned),
+            }),
+            None => context,
+        }
+    }
+
+    async fn change(
+        &self,
+        request: &Request,
+        student: StudentRef,
+        if_match: Option<&str>,
+        change: StudentChange,
+    ) -> Result<Changed> {
+        let context = self.context(request);
+        let expected = self.expected(&context, student, if_match).await?;
+        let command = UpdateStudent { student, expected, change };
+        let student =
+            self.update.execute(&context, command).await.map_err(|error| problems::refused(&error))?;
+        let tag = entity_tag(&student);
+        Ok(Changed::Student(json(&student), tag))
+    }
+
+    /// The version that `If-Match` asks for.
+    async fn expected(
+        &self,
+        context: &Context,
+        student: StudentRef,
+        if_match: Option<&str>,
+    ) -> Result<Option<Version>, Problem> {
+        let Some(condition) = Condition::read("If-Match", if_match)? else { return Ok(None) };
+        let Some(versions) = condition.versions() else { return Ok(None) };
+        if let [version] = versions[..] {
+            return Ok(Some(version));
+        }
+        // A list, or tags that are none of ours: the current version decides which of them can hold.
+        let query = GetStudent { student, freshness: Freshness::Stored };
+        let current = self.get.execute(context, query).await.map_err(|error| problems::refused(&error))?;
+        if versions.contains(&current.version) {
+            Ok(Some(current.version))
+        } else {
+            Err(problems::refused(&tbx_core::UseCaseError::Stale { current: current.version }))
+        }
+    }
+}
+
+fn json(student: &Student) -> StudentJson {
+    JsonOutput::new(StudentBody::from(student))
+}
+
+/// An id that cannot exist is answered like one that does not.
+fn reference(id: &str) -> Result<StudentRef, Problem> {
+    id.parse().map_err(|_| problems::no_such_student())
+}
+
+fn list_query(
+    limit: Option<&str>,
+    cursor: Option<&str>,
+    search: Option<&str>,
+    sort: Option<&str>,
+) -> Result<ListStudents, Problem> {
+    let limit = match limit {
+        Some(text) => text
+            .parse()
+            .ok()
+            .and_then(|limit| PageLimit::new(limit).ok())
+            .ok_or_else(|| problems::malformed("limit", "must be a number from 1 to 200"))?,
+        None => PageLimit::default(),
+    };
+    let sort = match sort {
+        Some(text) => text.parse::<Sort>().map_err(|_| {
+            problems::malformed(
+                "sort",
+                "must be `number`, `lastName` or `created`, with `-` in front for descending",
+            )
+        })?,
+        None => Sort::default(),
+    };
+    let search = match search.filter(|text| !text.is_empty()) {
+        Some(text) => Some(SearchPrefix::parse(text).map_err(|_| {
+            problems::malformed("search", "must have 1 to 100 characters and no control characters")
+        })?),
+        None => None,
+    };
+    let cursor = match cursor {
+        Some(text) => Some(Cursor::decode(text, sort, search.as_ref()).map_err(|_| {
+            problems::malformed("cursor", "must be `next` of a page with the same `sort` and `search`")
+        })?),
+        None => None,
+    };
+    Ok(ListStudents { limit, sort, search, cursor })
+}
+
+/// The request again, with the cursor of the next page.
+fn next_link(request: &Request, next: &str) -> String {
+    let uri = request.original_uri();
+    let others = uri.query().unwrap_or_default().split('&');
+    let mut query: Vec<&str> =
+        others.filter(|pair| !pair.is_empty() && !pair.starts_with("cursor=")).collect();
+    let cursor = format!("cursor={next}");
+    query.push(&cursor);
+    format!("{}?{}", uri.path(), query.join("&"))
+}

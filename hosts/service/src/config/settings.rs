@@ -1,0 +1,96 @@
+//! The table of all settings.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::parse::{self, Auth, LogFormat};
+use super::values::Values;
+use super::{BusUrl, CacheUrl, ConfigError, DatabaseUrl, HistoryUrl};
+
+/// A setting as the user may write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// As in the file; `TBX_` and upper case make the variable, hyphens the flag.
+    pub name: &'static str,
+    /// As the user would write it; empty when there is none.
+    pub default: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+}
+
+/// Makes the struct, the list of keys and the reader from one line per setting.
+macro_rules! settings {
+    ($($(#[doc = $about:literal])+ $name:ident: $type:ty = $default:literal, $parse:path;)+) => {
+        /// The settings of a start, checked.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Config {
+            $($(#[doc = $about])+ #[doc = concat!("\n\nDefault: `", $default, "`.")] pub $name: $type,)+
+        }
+
+        /// Every setting there is.
+        pub const KEYS: &[Key] = &[
+            $(Key { name: stringify!($name), default: $default, about: concat!($($about),+) },)+
+        ];
+
+        impl Config {
+            /// Reads every value, each on its own.
+            pub(super) fn read(values: &Values) -> Result<Self, ConfigError> {
+                Ok(Self { $($name: values.read(stringify!($name), $parse)?,)+ })
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where students, outbox and inbox are.
+    database_url: DatabaseUrl = "sqlite:data/tbx.db", DatabaseUrl::parse;
+    /// What carries events and notifications.
+    bus_url: BusUrl = "memory:", BusUrl::parse;
+    /// The second tier of the cache.
+    cache_url: CacheUrl = "memory:", CacheUrl::parse;
+    /// Where the history of notifications is.
+    history_url: HistoryUrl = "sqlite:data/tbx-history.db", HistoryUrl::parse;
+    /// How many notifications are kept for clients that come back.
+    history_max_count: u64 = "100000", parse::count;
+    /// How long they are kept.
+    history_max_age: Duration = "24h", parse::duration;
+    /// Address of the api.
+    api_listen: SocketAddr = "127.0.0.1:5000", parse::address;
+    /// Address of the notifier.
+    notifier_listen: SocketAddr = "127.0.0.1:5001", parse::address;
+    /// Address of the worker, for health and metrics.
+    worker_listen: SocketAddr = "127.0.0.1:5002", parse::address;
+    /// Connections per listener.
+    max_connections: usize = "15000", parse::connections;
+    /// Longest wait for a request head.
+    header_timeout: Duration = "10s", parse::duration;
+    /// Largest request body, in bytes.
+    body_limit: usize = "256KiB", parse::size;
+    /// What a stop leaves running requests and streams.
+    drain_timeout: Duration = "20s", parse::duration_or_zero;
+    /// How often an idle stream gets a sign of life.
+    keep_alive: Duration = "15s", parse::duration;
+    /// Who may do what.
+    auth: Auth = "off", Auth::parse;
+    /// What is logged: a level, or a list of target=level.
+    log: String = "info", parse::log_filter;
+    /// How it is logged; `auto` is pretty on a terminal and json elsewhere.
+    log_format: LogFormat = "auto", LogFormat::parse;
+}
+
+/// Settings of the contract whose part is not built yet, with what to do instead.
+pub(super) const NOT_YET: &[(&str, &str)] = &[
+    ("jwt_secret", NO_TOKENS),
+    ("jwt_public_key", NO_TOKENS),
+    ("jwks_url", NO_TOKENS),
+    ("jwt_issuer", NO_TOKENS),
+    ("jwt_audience", NO_TOKENS),
+    ("allowed_origins", NO_HOST_CHECKS),
+    ("allowed_hosts", NO_HOST_CHECKS),
+];
+
+const NO_HOST_CHECKS: &str =
+    "this version does not check Host and Origin yet; remove it and keep the services on loopback addresses";
+const NO_TOKENS: &str =
+    "this version does not have token authentication yet; remove it and use auth off or insecure";

@@ -1,0 +1,84 @@
+//! The codes clients may rely on, with their titles, and the code a bare status stands for.
+
+use http::StatusCode;
+
+/// Code and title.
+const TITLES: &[(&str, &str)] = &[
+    ("conflict", "The request conflicts with another change"),
+    ("email-taken", "The email address belongs to another student"),
+    ("forbidden", "Not allowed"),
+    ("internal", "Something went wrong on our side"),
+    ("invalid-fields", "Some fields break a rule"),
+    ("malformed-request", "The request cannot be read"),
+    ("method-not-allowed", "The method is not allowed here"),
+    ("not-acceptable", "No acceptable representation"),
+    ("not-found", "Nothing is here"),
+    ("payload-too-large", "The body is too large"),
+    ("refused", "The request is refused"),
+    ("request-timeout", "The request took too long to arrive"),
+    ("stale-version", "The resource has changed since it was read"),
+    ("too-many-requests", "Too many requests"),
+    ("unauthenticated", "Credentials are missing or not valid"),
+    ("unavailable", "Not available at the moment"),
+    ("unsupported-media-type", "The media type is not supported"),
+    ("upgrade-required", "An upgrade of the connection is required"),
+];
+
+/// The title of a code; a code of the host's own gets the status's words.
+pub(super) fn title(code: &str, status: StatusCode) -> &'static str {
+    TITLES
+        .iter()
+        .find(|(known, _)| *known == code)
+        .map(|(_, title)| *title)
+        .or_else(|| status.canonical_reason())
+        .unwrap_or("Error")
+}
+
+/// What a status means when nothing more is known.
+pub(super) fn code(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "malformed-request",
+        StatusCode::UNAUTHORIZED => "unauthenticated",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not-found",
+        StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
+        StatusCode::NOT_ACCEPTABLE => "not-acceptable",
+        StatusCode::REQUEST_TIMEOUT => "request-timeout",
+        StatusCode::CONFLICT => "conflict",
+        StatusCode::PRECONDITION_FAILED => "stale-version",
+        StatusCode::PAYLOAD_TOO_LARGE => "payload-too-large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
+        StatusCode::UNPROCESSABLE_ENTITY => "invalid-fields",
+        StatusCode::UPGRADE_REQUIRED => "upgrade-required",
+        StatusCode::TOO_MANY_REQUESTS => "too-many-requests",
+        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        status if status.is_client_error() => "refused",
+        _ => "internal",
+    }
+}
+
+/// A sentence for a bare status: nothing of the inside, and no more than the status says.
+pub(super) fn detail(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "there is nothing under this address",
+        StatusCode::METHOD_NOT_ALLOWED => "this address does not take this method",
+        StatusCode::SERVICE_UNAVAILABLE => "try again in a moment",
+        status if status.is_server_error() => {
+            "the server could not answer; the trace id names what was logged"
+        }
+        status => status.canonical_reason().unwrap_or("the request was refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_a_status_has_a_title() {
+        for status in (400..600).filter_map(|status| StatusCode::from_u16(status).ok()) {
+            let code = code(status);
+            assert!(TITLES.iter().any(|(known, _)| *known == code), "{status} {code}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Behaviour seen from outside, on real sockets where there are some.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy takes for no tests")]
+
+mod config;
+mod harness;
+mod limits;
+mod logged;
+mod problems;
+mod serve;
+#[cfg(unix)]
+mod shutdown;

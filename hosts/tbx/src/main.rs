@@ -1,0 +1,44 @@
+//! TBX: api, worker and notifier in one process, and the admin commands.
+
+mod all_in_one;
+mod cli;
+mod commands;
+mod embedded;
+mod exit;
+mod probes;
+
+use std::process::ExitCode;
+
+use crate::cli::Command;
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let (command, loaded) = cli::read()?;
+    if matches!(command, Command::Config) {
+        print!("{}", loaded.render());
+        return Ok(());
+    }
+    let config = loaded.config;
+    tbx_service::logging::init(&config.log, config.log_format).map_err(|error| Failure::usage(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(&error))?;
+    runtime.block_on(async {
+        match command {
+            Command::AllInOne => all_in_one::run(&config).await,
+            Command::Config => Ok(()),
+            Command::Separate(service) => commands::separate::run(service, config).await,
+            Command::Migrate => commands::migrate::run(&config).await,
+            Command::MigrateStatus => commands::migrate::status(&config).await,
+            Command::Seed(seed) => commands::seed::run(&config, seed).await,
+        }
+    })
+}

@@ -1,0 +1,87 @@
+//! The consumer runtime under tower layers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tbx_bus::consumer::{Consumer, ConsumerState, Failure, Incoming};
+use tbx_bus::{MemoryBus, Publisher, ReasonKind, RetryPolicy, Subscriber};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+
+use crate::memory::{group, message, soon};
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_layer_makes_a_slow_handler_a_failure() {
+    let bus = MemoryBus::new();
+    bus.declare(&group("workers")).await.unwrap();
+    let handler = ServiceBuilder::new().timeout(Duration::from_secs(1)).service(tower::service_fn(
+        |_: Incoming| async { std::future::pending::<Result<(), Failure>>().await },
+    ));
+    let consumer =
+        Consumer::new(Arc::new(bus.clone()), group("workers"), handler).with_retry(RetryPolicy::for_test());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(consumer.run(stop.clone()));
+
+    let letters = soon(bus.publish(message("")).await.unwrap().finished()).await.unwrap().into_dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].reason.kind, ReasonKind::AttemptsExhausted);
+    assert_eq!(letters[0].attempts, 3);
+    assert!(letters[0].reason.detail.contains("timed out"), "{}", letters[0].reason);
+    stop.cancel();
+    soon(running).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permanent_failure_keeps_its_meaning_through_a_layer_that_boxes_errors() {
+    let bus = MemoryBus::new();
+    bus.declare(&group("workers")).await.unwrap();
+    let handler = ServiceBuilder::new()
+        .timeout(Duration::from_secs(1))
+        .service(tower::service_fn(|_: Incoming| async { Err::<(), _>(Failure::permanent("not JSON")) }));
+    let consumer = Consumer::new(Arc::new(bus.clone()), group("workers"), handler);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(consumer.run(stop.clone()));
+
+    let letters = soon(bus.publish(message("")).await.unwrap().finished()).await.unwrap().into_dead_letters();
+    assert_eq!((letters[0].reason.kind, letters[0].attempts), (ReasonKind::Rejected, 1));
+    stop.cancel();
+    soon(running).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_lost_its_subscription_is_not_running_while_it_drains() {
+    let bus = MemoryBus::new();
+    let handler = tower::service_fn(|_: Incoming| async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok::<(), Failure>(())
+    });
+    let consumer = Consumer::new(Arc::new(bus.clone()), group("workers"), handler);
+    let mut state = consumer.state();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(consumer.run(stop.clone()));
+    soon(state.wait_for(ConsumerState::is_running)).await.unwrap();
+    let _ = bus.publish(message("")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bus.faults().cut();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(matches!(*state.borrow(), ConsumerState::Connecting(Some(_))), "{:?}", *state.borrow());
+    soon(state.wait_for(ConsumerState::is_running)).await.unwrap();
+    stop.cancel();
+    soon(running).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_the_bus_cannot_be_reached_ends_the_consumer() {
+    let bus = MemoryBus::new();
+    bus.declare(&group("workers").with_single_active()).await.unwrap();
+    let handler = tower::service_fn(|_: Incoming| async { Ok::<(), Failure>(()) });
+    // The group exists in another mode, so every try to join is refused.
+    let consumer = Consumer::new(Arc::new(bus.clone()), group("workers"), handler);
+    let mut state = consumer.state();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(consumer.run(stop.clone()));
+    soon(state.wait_for(|state| matches!(state, ConsumerState::Connecting(Some(_))))).await.unwrap();
+    stop.cancel();
+    soon(running).await.unwrap();
+    assert_eq!(*state.borrow(), ConsumerState::Stopped);
+}

@@ -1,0 +1,115 @@
+//! The outbox table against the contract of `OutboxStore`.
+
+use chrono::{TimeDelta, Utc};
+use tbx_bus::{DeadLetter, Reason, ReasonKind};
+use tbx_store::outbox::{OutboxEntry, OutboxStore, Settlement};
+use tbx_store::sqlite::SqliteDeadLetters;
+
+use super::support::{Fixture, fixture, message};
+
+const ALL: &[(&str, usize)] = &[("c", 100)];
+
+async fn claim(fixture: &Fixture) -> Vec<OutboxEntry> {
+    fixture.outbox.settle_and_claim(&[], ALL, Utc::now()).await.unwrap().entries
+}
+
+async fn settle(fixture: &Fixture, settlement: Settlement) {
+    fixture.outbox.settle_and_claim(&[settlement], &[], Utc::now()).await.unwrap();
+}
+
+fn done(entry: OutboxEntry) -> Settlement {
+    Settlement::Done { entry, dead_letters: Vec::new() }
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_that_was_rolled_back() {
+    let fixture = fixture().await;
+    let mut transaction = fixture.database.begin().await.unwrap();
+    fixture.outbox.append(&mut transaction, "c", &message("a", None)).await.unwrap();
+    transaction.rollback().await.unwrap();
+    assert!(claim(&fixture).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_message_comes_out_as_it_went_in() {
+    let fixture = fixture().await;
+    let sent = message("a.b", Some("k")).with_header("own", "wért").with_subject("s").with_source("/x");
+    fixture.append("c", &sent).await;
+    let entries = claim(&fixture).await;
+    let [entry] = &entries[..] else { panic!("{entries:?}") };
+    assert_eq!((entry.message.headers(), entry.message.key()), (sent.headers(), sent.key()));
+    assert_eq!((entry.message.id(), entry.message.body(), entry.attempts), (sent.id(), sent.body(), 1));
+}
+
+#[tokio::test]
+async fn an_id_is_appended_once() {
+    let fixture = fixture().await;
+    let sent = message("a", None);
+    fixture.append("c", &sent).await;
+    fixture.append("c", &sent).await;
+    assert_eq!(claim(&fixture).await.len(), 1);
+}
+
+#[tokio::test]
+async fn one_message_of_a_key_is_out_at_a_time() {
+    let fixture = fixture().await;
+    let first = message("a", Some("k"));
+    let second = message("a", Some("k"));
+    for sent in [&first, &second, &message("a", Some("other")), &message("a", None), &message("a", None)] {
+        fixture.append("c", sent).await;
+    }
+    let mut entries = claim(&fixture).await;
+    assert_eq!(entries.len(), 4);
+    assert!(claim(&fixture).await.is_empty());
+    settle(&fixture, done(entries.remove(0))).await;
+    let entries = claim(&fixture).await;
+    assert_eq!(entries.iter().map(|entry| entry.message.id()).collect::<Vec<_>>(), [second.id()]);
+}
+
+#[tokio::test]
+async fn a_message_put_off_keeps_its_key_waiting_until_it_is_due() {
+    let fixture = fixture().await;
+    let first = message("a", Some("k"));
+    fixture.append("c", &first).await;
+    fixture.append("c", &message("a", Some("k"))).await;
+    let entry = claim(&fixture).await.remove(0);
+    let due = Utc::now() + TimeDelta::minutes(1);
+    settle(&fixture, Settlement::Later { entry, at: due, counts: false }).await;
+    let claimed = fixture.outbox.settle_and_claim(&[], ALL, Utc::now()).await.unwrap();
+    assert!(claimed.entries.is_empty());
+    assert_eq!(claimed.next_due.map(|due| due.timestamp_millis()), Some(due.timestamp_millis()));
+    let claimed = fixture.outbox.settle_and_claim(&[], ALL, due).await.unwrap();
+    let [entry] = &claimed.entries[..] else { panic!("{claimed:?}") };
+    assert_eq!((entry.message.id(), entry.attempts), (first.id(), 1));
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_stored_with_the_settlement_and_the_key_goes_on() {
+    let fixture = fixture().await;
+    let first = message("a", Some("k"));
+    fixture.append("c", &first).await;
+    fixture.append("c", &message("a", Some("k"))).await;
+    let entry = claim(&fixture).await.remove(0);
+    let reason = Reason::new(ReasonKind::Rejected, "no");
+    let letter = DeadLetter::new(entry.message.clone().into(), "g".into(), 3, reason);
+    settle(&fixture, Settlement::Done { entry, dead_letters: vec![letter] }).await;
+    let letters = SqliteDeadLetters::new(fixture.database.writer().clone(), "c").list(0, 10).await.unwrap();
+    let [letter] = &letters[..] else { panic!("{letters:?}") };
+    assert_eq!((letter.message.id(), letter.group.as_str(), letter.attempts), (first.id(), "g", 3));
+    assert_eq!((letter.reason.as_str(), letter.detail.as_str()), ("rejected", "no"));
+    assert_eq!(claim(&fixture).await.len(), 1);
+}
+
+#[tokio::test]
+async fn purging_touches_only_what_is_done_and_old() {
+    let fixture = fixture().await;
+    for _ in 0..3 {
+        fixture.append("c", &message("a", None)).await;
+    }
+    let mut entries = claim(&fixture).await;
+    settle(&fixture, done(entries.remove(0))).await;
+    assert_eq!(fixture.outbox.purge(Utc::now() - TimeDelta::minutes(1), 10).await.unwrap(), 0);
+    assert_eq!(fixture.outbox.purge(Utc::now() + TimeDelta::minutes(1), 10).await.unwrap(), 1);
+    let stats = fixture.outbox.stats().await.unwrap();
+    assert_eq!((stats.pending, stats.handed), (0, 2));
+}

@@ -1,0 +1,36 @@
+//! A database of its own for each test.
+
+use tbx_bus::{Message, Topic};
+use tbx_store::sqlite::{Database, DatabaseOptions, SqliteOutbox};
+use tempfile::TempDir;
+
+pub struct Fixture {
+    pub folder: TempDir,
+    pub database: Database,
+    pub outbox: SqliteOutbox,
+}
+
+pub async fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let options = DatabaseOptions::new(folder.path().join("test.db"));
+    let database = Database::open(&options, &[tbx_store::students::sqlite::MIGRATIONS]).await.unwrap();
+    let outbox = SqliteOutbox::new(database.writer().clone());
+    Fixture { folder, database, outbox }
+}
+
+impl Fixture {
+    pub async fn append(&self, channel: &str, message: &Message) {
+        let mut transaction = self.database.begin().await.unwrap();
+        self.outbox.append(&mut transaction, channel, message).await.unwrap();
+        transaction.commit().await.unwrap();
+        self.outbox.wake();
+    }
+}
+
+pub fn message(topic: &str, key: Option<&str>) -> Message {
+    let message = Message::new(Topic::new(topic).unwrap(), "Happened", "{}");
+    match key {
+        Some(key) => message.with_key(key).unwrap(),
+        None => message,
+    }
+}
