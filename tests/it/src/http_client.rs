@@ -43,7 +43,7 @@ impl Answer {
 }
 
 /// Why there is no answer.
-pub type Failed = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 impl Client {
     /// A client; it connects with the first request.
