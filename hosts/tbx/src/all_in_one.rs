@@ -58,7 +58,10 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     };
 
     health.drain();
-    stops.stop(&hub);
+    match &outcome {
+        Ok(_) => stops.begin(&hub),
+        Err(_) => stops.all(&hub),
+    }
     let late = tasks.wait(config.drain_timeout + CLOSING).await;
     history.close().await;
     storage.database.close().await;
@@ -71,20 +74,40 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     }
 }
 
-/// What is stopped, in this order: new requests and streams, then what works behind them.
+/// The stop runs along the road, each part ending after the one that feeds it: no request is cut off, nothing that was handed over is left without
+/// an outcome, and what is not handed over waits in the outbox for the next start.
 #[derive(Debug, Default)]
 struct Stops {
+    /// The listeners take nothing new and drain.
     intake: CancellationToken,
-    background: CancellationToken,
+    /// The api has drained: the relay hands over no more and waits for what is under way.
+    relay: CancellationToken,
+    /// The relay has ended: worker and bridge have nothing left to do.
+    consumers: CancellationToken,
+    /// What looks on.
+    watchers: CancellationToken,
 }
 
 impl Stops {
-    fn stop(&self, hub: &Hub) {
+    fn begin(&self, hub: &Hub) {
         // Streams are told when to come back, and end; then the drain of their listener does not wait for them.
         hub.close();
         self.intake.cancel();
-        self.background.cancel();
+        self.watchers.cancel();
     }
+
+    /// After a failure nobody can be waited for.
+    fn all(&self, hub: &Hub) {
+        self.begin(hub);
+        self.relay.cancel();
+        self.consumers.cancel();
+    }
+}
+
+/// Runs `part` to its end, then stops the next on the road.
+async fn then_stop(part: impl Future<Output = ()>, next: CancellationToken) {
+    part.await;
+    next.cancel();
 }
 
 #[expect(clippy::too_many_arguments, reason = "the one place where every part meets")]
@@ -99,10 +122,9 @@ fn start_background(
     stops: &Stops,
     surroundings: &Surroundings,
 ) {
-    let stop = || stops.background.clone();
     let relay = buses.relay(&storage.outbox).with_drain_timeout(config.drain_timeout.min(CLOSING));
     tasks.spawn("relay health", watch_state(health.register("relay"), relay.state(), relay_status));
-    tasks.spawn("relay", relay.run(stop()));
+    tasks.spawn("relay", then_stop(relay.run(stops.relay.clone()), stops.consumers.clone()));
 
     let worker = Consumer::new(
         Arc::new(buses.events.clone()),
@@ -111,7 +133,7 @@ fn start_background(
     )
     .with_drain_timeout(config.drain_timeout);
     tasks.spawn("worker health", watch_state(health.register("worker"), worker.state(), consumer_status));
-    tasks.spawn("worker", worker.run(stop()));
+    tasks.spawn("worker", worker.run(stops.consumers.clone()));
 
     let bridge = Consumer::new(
         Arc::new(buses.notifications.clone()),
@@ -121,8 +143,9 @@ fn start_background(
     .with_concurrency(256)
     .with_drain_timeout(config.drain_timeout);
     tasks.spawn("bridge health", watch_state(health.register("bridge"), bridge.state(), consumer_status));
-    tasks.spawn("bridge", bridge.run(stop()));
+    tasks.spawn("bridge", bridge.run(stops.consumers.clone()));
 
+    let stop = || stops.watchers.clone();
     tasks.spawn("hub", hub.clone().run(stop()));
     let housekeeping =
         Housekeeping::new(storage.database.clone(), storage.outbox.clone(), Retention::default());
@@ -199,7 +222,8 @@ impl Listeners {
             tracing::info!(service, addr = %listener.local_addr(), "listening");
         }
         let stop = || stops.intake.clone();
-        tasks.spawn("api", serve(self.api, poem_service(api), options(), stop()));
+        let api = serve(self.api, poem_service(api), options(), stop());
+        tasks.spawn("api", then_stop(api, stops.relay.clone()));
         tasks.spawn("notifier", serve(self.notifier, poem_service(notifier), options(), stop()));
         tasks.spawn("worker listener", serve(self.worker, poem_service(worker), options(), stop()));
         addresses

@@ -33,7 +33,7 @@ impl Storage {
     pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
         let database =
             Database::open(&options(config), &[MIGRATIONS]).await.map_err(|error| Failure::failed(&error))?;
-        let outbox = SqliteOutbox::new(database.writer().clone());
+        let outbox = SqliteOutbox::of(&database);
         let students = SqliteStudents::new(database.clone(), outbox.clone());
         Ok(Self { database, outbox, students })
     }

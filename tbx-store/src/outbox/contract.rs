@@ -53,7 +53,7 @@ pub trait OutboxStore: Send + Sync {
         settlements: &[Settlement],
         wanted: &[(&str, usize)],
         now: DateTime<Utc>,
-    ) -> Result<Claimed, StoreError>;
+    ) -> Result<Vec<OutboxEntry>, StoreError>;
 
     /// Waits until something was appended and committed; may wake too often.
     ///
@@ -112,15 +112,6 @@ pub enum Settlement {
         /// Why.
         reason: Reason,
     },
-}
-
-/// What [`OutboxStore::settle_and_claim`] claimed.
-#[derive(Debug, Default)]
-pub struct Claimed {
-    /// To publish now, oldest first within each channel.
-    pub entries: Vec<OutboxEntry>,
-    /// When the next message is due that was put off.
-    pub next_due: Option<DateTime<Utc>>,
 }
 
 /// How much is in the outbox.

@@ -17,7 +17,7 @@ mod recovery;
 mod relay;
 mod route;
 
-pub use contract::{Claimed, OutboxStats, OutboxStore, Settlement};
+pub use contract::{OutboxStats, OutboxStore, Settlement};
 pub use entry::OutboxEntry;
 pub use relay::{Relay, RelayState};
 pub use route::Route;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::route::Carried;
-use super::{Claimed, OutboxEntry, OutboxStore, Route, Settlement};
+use super::{OutboxEntry, OutboxStore, Route, Settlement};
 
 /// How long the relay sleeps when nobody wakes it: the net under lost wake-ups and appends by other programs.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ impl Relay {
             under_way.collect_ended(&mut settlements);
             let free = self.free_places(under_way);
             match self.store.settle_and_claim(&settlements, &free, Utc::now()).await {
-                Ok(Claimed { entries, next_due }) => {
+                Ok(entries) => {
                     failures = 0;
                     settlements.clear();
                     self.report(RelayState::Running);
@@ -111,7 +111,7 @@ impl Relay {
                         under_way.start(&self.routes, entry);
                     }
                     // A full window stays full until something ends, so there is nothing to claim before the next reason to look.
-                    self.wait(under_way, &mut settlements, next_due, stop).await;
+                    self.wait(under_way, &mut settlements, stop).await;
                 }
                 Err(error) => {
                     failures += 1;
@@ -133,10 +133,12 @@ impl Relay {
         &self,
         under_way: &mut UnderWay,
         settlements: &mut Vec<Settlement>,
-        next_due: Option<DateTime<Utc>>,
         stop: &CancellationToken,
     ) {
-        let pause = next_due.map_or(SWEEP, |due| (due - Utc::now()).to_std().unwrap_or_default().min(SWEEP));
+        let now = Utc::now();
+        under_way.put_off.retain(|due| *due > now);
+        let next_due = under_way.put_off.iter().min();
+        let pause = next_due.map_or(SWEEP, |due| (*due - now).to_std().unwrap_or_default().min(SWEEP));
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.store.appended() => {}
@@ -198,6 +200,8 @@ pub(super) struct UnderWay {
     by_channel: HashMap<Arc<str>, usize>,
     /// How often the bus refused a message in a row, to spread its tries.
     failures: HashMap<i64, u32>,
+    /// When messages that were put off are due; the sweep finds those of earlier runs.
+    put_off: Vec<DateTime<Utc>>,
     unsettled: Vec<Settlement>,
 }
 
@@ -243,7 +247,11 @@ impl UnderWay {
                 self.failures.remove(&id);
             }
         }
-        carried.into_settlement(Utc::now())
+        let settlement = carried.into_settlement(Utc::now());
+        if let Settlement::Later { at, .. } = &settlement {
+            self.put_off.push(*at);
+        }
+        settlement
     }
 
     pub(super) fn holds(&self, id: i64) -> bool {

@@ -102,6 +102,13 @@ impl Database {
         let context = || format!("opening {}", options.path.display());
         let writer = pool()
             .max_connections(1)
+            .before_acquire(|connection, _| {
+                // The relay lowers it for its own notes; nobody else may inherit that.
+                Box::pin(async move {
+                    sqlx::query("PRAGMA synchronous = FULL").execute(connection).await?;
+                    Ok(true)
+                })
+            })
             .connect_with(connect.clone())
             .await
             .map_err(|error| store_error(&context(), error))?;

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{Connection, Row, Sqlite, SqliteConnection, SqlitePool};
 use tbx_bus::Message;
 use tokio::sync::Notify;
 
 use super::dead_letters::SqliteDeadLetters;
-use super::{record, store_error};
+use super::{Database, record, store_error};
 use crate::StoreError;
-use crate::outbox::{Claimed, OutboxEntry, OutboxStats, OutboxStore, Settlement};
+use crate::outbox::{OutboxEntry, OutboxStats, OutboxStore, Settlement};
 
 const PENDING: i64 = 0;
 const HANDED: i64 = 1;
@@ -26,7 +27,7 @@ const BEHIND: i64 = 3;
 /// use tbx_bus::{Message, Topic};
 /// use tbx_store::sqlite::SqliteOutbox;
 ///
-/// let outbox = SqliteOutbox::new(database.writer().clone());
+/// let outbox = SqliteOutbox::of(&database);
 ///
 /// let mut transaction = database.begin().await?;
 /// sqlx::query("INSERT INTO orders (number) VALUES (7)").execute(&mut *transaction).await?;
@@ -40,6 +41,8 @@ const BEHIND: i64 = 3;
 #[derive(Debug, Clone)]
 pub struct SqliteOutbox {
     pool: SqlitePool,
+    /// Whether the pool resets `synchronous` by itself, so that bookkeeping may lower it.
+    relaxed_bookkeeping: bool,
     appended: Arc<Notify>,
 }
 
@@ -48,7 +51,14 @@ impl SqliteOutbox {
     /// instead of polling SQLite's lock.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
-        Self { pool, appended: Arc::new(Notify::new()) }
+        Self { pool, relaxed_bookkeeping: false, appended: Arc::new(Notify::new()) }
+    }
+
+    /// The outbox of a [`Database`]. What the relay notes for itself, that a message was handed over or settled, does not wait for the disk there:
+    /// if a power cut takes such a note back, the message is published again and the inbox drops it. Appending is the caller's transaction and always waits.
+    #[must_use]
+    pub fn of(database: &Database) -> Self {
+        Self { pool: database.writer().clone(), relaxed_bookkeeping: true, appended: Arc::new(Notify::new()) }
     }
 
     /// Appends a message to `channel` in the caller's transaction. A message whose id the channel still remembers is not appended again.
@@ -92,6 +102,19 @@ impl SqliteOutbox {
     /// Wakes the relay: something was committed.
     pub fn wake(&self) {
         self.appended.notify_one();
+    }
+
+    /// A connection for the relay's own notes.
+    async fn bookkeeping(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(|error| store_error("beginning to settle", error))?;
+        if self.relaxed_bookkeeping {
+            // In force until the connection is taken from the pool again.
+            sqlx::query("PRAGMA synchronous = NORMAL")
+                .execute(&mut *connection)
+                .await
+                .map_err(|error| store_error("beginning to settle", error))?;
+        }
+        Ok(connection)
     }
 
     async fn settle(transaction: &mut SqliteConnection, settlement: &Settlement) -> Result<(), StoreError> {
@@ -225,34 +248,21 @@ impl OutboxStore for SqliteOutbox {
         settlements: &[Settlement],
         wanted: &[(&str, usize)],
         now: DateTime<Utc>,
-    ) -> Result<Claimed, StoreError> {
-        let mut transaction = self
-            .pool
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        let mut connection = self.bookkeeping().await?;
+        let mut transaction = connection
             .begin_with("BEGIN IMMEDIATE")
             .await
             .map_err(|error| store_error("beginning to settle", error))?;
         for settlement in settlements {
             Self::settle(&mut transaction, settlement).await?;
         }
-        let mut claimed = Claimed::default();
+        let mut claimed = Vec::new();
         for (channel, limit) in wanted {
             if *limit > 0 {
-                claimed.entries.extend(Self::claim(&mut transaction, channel, *limit, now).await?);
+                claimed.extend(Self::claim(&mut transaction, channel, *limit, now).await?);
             }
         }
-        let mut next_due: Option<i64> = None;
-        for (channel, _) in wanted {
-            let due: Option<i64> = sqlx::query_scalar(
-                "SELECT min(next_at) FROM tbx_outbox WHERE state = 0 AND channel = ? AND next_at > ?",
-            )
-            .bind(*channel)
-            .bind(now.timestamp_millis())
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(|error| store_error("looking for the next message", error))?;
-            next_due = next_due.into_iter().chain(due).min();
-        }
-        claimed.next_due = next_due.map(record::instant).transpose()?;
         transaction.commit().await.map_err(|error| store_error("settling", error))?;
         Ok(claimed)
     }

@@ -1,6 +1,7 @@
 //! Opening a database.
 
 use tbx_store::StoreErrorKind;
+use tbx_store::outbox::OutboxStore;
 use tbx_store::sqlite::{Database, DatabaseOptions, MigrationSet};
 
 use super::support::fixture;
@@ -22,6 +23,15 @@ async fn a_commit_is_durable_before_it_is_answered() {
     let synchronous: i64 =
         sqlx::query_scalar("PRAGMA synchronous").fetch_one(fixture.database.writer()).await.unwrap();
     assert_eq!((mode.as_str(), synchronous), ("wal", 2));
+}
+
+#[tokio::test]
+async fn a_commit_is_durable_also_after_the_relay_has_made_its_notes() {
+    let fixture = fixture().await;
+    fixture.outbox.settle_and_claim(&[], &[], chrono::Utc::now()).await.unwrap();
+    let mut transaction = fixture.database.begin().await.unwrap();
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *transaction).await.unwrap();
+    assert_eq!(synchronous, 2);
 }
 
 #[tokio::test]

@@ -182,7 +182,7 @@ async fn a_clean_stop_charges_nothing() {
     let stats = fixture.outbox.stats().await.unwrap();
     assert_eq!((stats.pending, stats.handed), (1, 0));
     let claimed = fixture.outbox.settle_and_claim(&[], &[("c", 1)], Utc::now()).await.unwrap();
-    assert_eq!(claimed.entries[0].attempts, 1);
+    assert_eq!(claimed[0].attempts, 1);
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn after_a_crash_what_was_under_way_is_tried_alone_and_only_the_culprit_is
     // A process hands both over and ends; four more end while they try the culprit alone.
     let claimed = fixture.outbox.settle_and_claim(&[], &[("c", 10)], Utc::now()).await.unwrap();
     for _ in 0..4 {
-        fixture.outbox.charge(claimed.entries[1].id).await.unwrap();
+        fixture.outbox.charge(claimed[1].id).await.unwrap();
     }
     let relay = relay(&fixture, &bus).with_max_attempts(5);
     let mut state = relay.state();

@@ -14,7 +14,7 @@ pub async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let options = DatabaseOptions::new(folder.path().join("test.db"));
     let database = Database::open(&options, &[tbx_store::students::sqlite::MIGRATIONS]).await.unwrap();
-    let outbox = SqliteOutbox::new(database.writer().clone());
+    let outbox = SqliteOutbox::of(&database);
     Fixture { folder, database, outbox }
 }
 

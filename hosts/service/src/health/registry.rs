@@ -168,7 +168,8 @@ impl Check {
         }
         reading.status = status.clone();
         drop(checks);
-        if changed {
+        // A part that ends because the process does is no news.
+        if changed && !self.health.shared.draining.load(Ordering::Relaxed) {
             log(&self.name, &status);
         }
     }

@@ -16,7 +16,8 @@ use tbx_bus::consumer::{Consumer, Failure, Incoming};
 use tbx_bus::{BusError, Capabilities, Finished, MemoryBus, Message, Publisher, Receipt, Subscriber};
 use tbx_core::published::{EVENTS_CHANNEL, NOTIFICATIONS_CHANNEL};
 use tbx_core::{
-    Context, CreateStudentHandler, EventId, NoCache, ProcessStudentEventHandler, StudentId, StudentInput, SystemClock,
+    Context, CreateStudentHandler, EventId, NoCache, ProcessStudentEventHandler, StudentId, StudentInput,
+    SystemClock,
 };
 use tbx_notify::bridge::Bridge;
 use tbx_notify::history::{Retention, SqliteHistory};
@@ -74,9 +75,10 @@ async fn main() {
     let names: Vec<String> = arguments.collect();
     let options = DatabaseOptions::new("data/tbx.db");
     let database = Database::open(&options, &[MIGRATIONS]).await.unwrap();
-    let outbox = SqliteOutbox::new(database.writer().clone());
+    let outbox = SqliteOutbox::of(&database);
     let students = Arc::new(SqliteStudents::new(database.clone(), outbox.clone()));
-    let history = Arc::new(SqliteHistory::open(Path::new("data/tbx-history.db"), Retention::default()).await.unwrap());
+    let history =
+        Arc::new(SqliteHistory::open(Path::new("data/tbx-history.db"), Retention::default()).await.unwrap());
 
     enrol(point, &names, &database, &outbox, &students).await;
 
