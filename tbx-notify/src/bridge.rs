@@ -52,7 +52,7 @@ impl Service<Incoming> for Bridge {
                 message.body().clone(),
             )
             .map_err(Failure::permanent)?;
-            history.append(notification).await.map(drop).map_err(Failure::transient)
+            history.append(notification).await.map(drop).map_err(Failure::unavailable)
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, Response, Route};
+use poem::{Endpoint, EndpointExt, Response, Route, get};
 use poem_openapi::OpenApiService;
 use tbx_core::{
     Clock, CreateStudentHandler, DeleteStudentHandler, GetStudentHandler, ListStudentsHandler, StudentCache,
@@ -47,8 +47,8 @@ pub fn app(api: Api) -> impl Endpoint<Output = Response> {
     };
     let (current, versioned) = (service("/api"), service("/api/v1"));
     let routes = Route::new()
-        .at("/openapi.json", current.spec_endpoint())
-        .at("/swagger", current.swagger_ui())
+        .at("/openapi.json", get(current.spec_endpoint()))
+        .nest("/swagger", get(current.swagger_ui()))
         .nest("/api/v1", versioned)
         .nest("/api", current);
     api.health

@@ -1,5 +1,6 @@
 //! Entity tags: `"<version>.<updates>"` (RFC 9110, 8.8.3 and 13.1).
 
+use poem::http::HeaderMap;
 use tbx_core::{Student, Version};
 use tbx_service::problem::Problem;
 
@@ -27,15 +28,22 @@ pub(crate) struct Tag {
 }
 
 impl Condition {
-    /// Reads the header `name`.
-    pub(crate) fn read(name: &str, value: Option<&str>) -> Result<Option<Self>, Problem> {
-        let Some(value) = value.map(str::trim) else { return Ok(None) };
+    /// Reads the header `name`, whose lines are one list (RFC 9110, 5.3). A tag that is no text is some tag, and none of ours: ignored, it
+    /// would let a write through that was to hold for another state only.
+    pub(crate) fn of(headers: &HeaderMap, name: &'static str) -> Result<Option<Self>, Problem> {
+        let lines: Vec<_> =
+            headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+        if lines.is_empty() { Ok(None) } else { Self::read(name, &lines.join(", ")).map(Some) }
+    }
+
+    fn read(name: &str, value: &str) -> Result<Self, Problem> {
+        let value = value.trim();
         if value == "*" {
-            return Ok(Some(Self::Any));
+            return Ok(Self::Any);
         }
         let tags = tags(value)
             .ok_or_else(|| problems::malformed(name, "must be `*` or a list of quoted entity tags"))?;
-        Ok(Some(Self::Tags(tags)))
+        Ok(Self::Tags(tags))
     }
 
     /// Whether the state is one of these, by weak comparison, as `If-None-Match` asks.
@@ -83,7 +91,7 @@ mod tests {
     use super::*;
 
     fn versions(value: &str) -> Option<Vec<u64>> {
-        let condition = Condition::read("If-Match", Some(value)).ok()??;
+        let condition = Condition::read("If-Match", value).ok()?;
         Some(condition.versions()?.into_iter().map(Version::get).collect())
     }
 
@@ -99,7 +107,7 @@ mod tests {
     #[test]
     fn what_is_no_list_of_tags_is_refused() {
         for value in ["", "3.1", "\"3.1", "\"3.1\" \"4.0\"", ","] {
-            assert!(Condition::read("If-Match", Some(value)).is_err(), "{value}");
+            assert!(Condition::read("If-Match", value).is_err(), "{value}");
         }
     }
 }

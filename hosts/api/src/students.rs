@@ -163,12 +163,12 @@ impl StudentsApi {
         id: Path<String>,
         /// Answers 304 when the state is still the one with this entity tag.
         #[oai(name = "If-None-Match")]
-        if_none_match: Header<Option<String>>,
+        _if_none_match: Header<Option<String>>,
         /// `no-cache` reads past the cache.
         #[oai(name = "Cache-Control")]
         cache_control: Header<Option<String>>,
     ) -> Result<Found> {
-        let condition = Condition::read("If-None-Match", if_none_match.0.as_deref())?;
+        let condition = Condition::of(request.headers(), "If-None-Match")?;
         let bypass = cache_control.0.is_some_and(|value| value.to_ascii_lowercase().contains("no-cache"));
         let freshness = if bypass { Freshness::Stored } else { Freshness::Cached };
         let query = GetStudent { student: reference(&id.0)?, freshness };
@@ -193,11 +193,11 @@ impl StudentsApi {
         id: Path<String>,
         /// Changes the student only at this version.
         #[oai(name = "If-Match")]
-        if_match: Header<Option<String>>,
+        _if_match: Header<Option<String>>,
         body: JsonInput<StudentInputDto>,
     ) -> Result<Changed> {
         let student = reference(&id.0)?;
-        self.change(request, student, if_match.0.as_deref(), input::replace(&body.value)?).await
+        self.change(request, student, input::replace(&body.value)?).await
     }
 
     /// Changes the given values of a student.
@@ -209,11 +209,11 @@ impl StudentsApi {
         id: Path<String>,
         /// Changes the student only at this version.
         #[oai(name = "If-Match")]
-        if_match: Header<Option<String>>,
+        _if_match: Header<Option<String>>,
         body: JsonInput<StudentPatchDto>,
     ) -> Result<Changed> {
         let student = reference(&id.0)?;
-        self.change(request, student, if_match.0.as_deref(), input::change(&body.value)?).await
+        self.change(request, student, input::change(&body.value)?).await
     }
 
     /// Deletes a student.
@@ -225,11 +225,11 @@ impl StudentsApi {
         id: Path<String>,
         /// Deletes the student only at this version.
         #[oai(name = "If-Match")]
-        if_match: Header<Option<String>>,
+        _if_match: Header<Option<String>>,
     ) -> Result<Deleted> {
         let context = self.context(request);
         let student = reference(&id.0)?;
-        let expected = self.expected(&context, student, if_match.0.as_deref()).await?;
+        let expected = self.expected(&context, request, student).await?;
         let command = DeleteStudent { student, expected };
         self.delete.execute(&context, command).await.map_err(|error| problems::refused(&error))?;
         Ok(Deleted::Gone)
@@ -248,15 +248,9 @@ impl StudentsApi {
         }
     }
 
-    async fn change(
-        &self,
-        request: &Request,
-        student: StudentRef,
-        if_match: Option<&str>,
-        change: StudentChange,
-    ) -> Result<Changed> {
+    async fn change(&self, request: &Request, student: StudentRef, change: StudentChange) -> Result<Changed> {
         let context = self.context(request);
-        let expected = self.expected(&context, student, if_match).await?;
+        let expected = self.expected(&context, request, student).await?;
         let command = UpdateStudent { student, expected, change };
         let student =
             self.update.execute(&context, command).await.map_err(|error| problems::refused(&error))?;
@@ -268,10 +262,10 @@ impl StudentsApi {
     async fn expected(
         &self,
         context: &Context,
+        request: &Request,
         student: StudentRef,
-        if_match: Option<&str>,
     ) -> Result<Option<Version>, Problem> {
-        let Some(condition) = Condition::read("If-Match", if_match)? else { return Ok(None) };
+        let Some(condition) = Condition::of(request.headers(), "If-Match")? else { return Ok(None) };
         let Some(versions) = condition.versions() else { return Ok(None) };
         if let [version] = versions[..] {
             return Ok(Some(version));

@@ -4,7 +4,6 @@ use tbx_bus::{Group, TopicPattern};
 use tbx_core::published::NOTIFIER_GROUP;
 
 /// `tbx.notifier`: every notification, one notifier active at a time, so that the history has each student's notifications in order.
-#[must_use]
 pub fn group() -> Group {
     Group::new(NOTIFIER_GROUP, [TopicPattern::everything()]).with_single_active().with_prefetch(256)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tbx_notify::history::{History, HistoryError, MemoryHistory, Retention, SqliteHistory};
 use tbx_notify::hub::{Hub, HubOptions};
 use tbx_service::config::HistoryUrl;
+use tbx_service::health::probe;
 use tbx_service::{
     Config, Health, Listener, ServeError, ServeOptions, ShutdownSignal, Tasks, poem_service, serve,
 };
@@ -36,6 +37,25 @@ pub enum HostError {
     Task,
 }
 
+/// Looks after a history until `stop` is cancelled, in the check `history`.
+pub fn history_probe(
+    history: Arc<dyn History>,
+    health: &Health,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    probe(health.register("history"), stop, move || {
+        let history = Arc::clone(&history);
+        async move { history.check().await.map_err(|error| with_cause(&error)) }
+    })
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
 /// Runs until a signal or a failure, then ends in good order.
 ///
 /// # Errors
@@ -52,7 +72,7 @@ pub async fn run(config: &Config) -> Result<(), HostError> {
     let (history, file): (Arc<dyn History>, Option<Arc<SqliteHistory>>) = match &config.history_url {
         HistoryUrl::Sqlite(path) => {
             let file = Arc::new(SqliteHistory::open(path, retention).await?);
-            (file.clone(), Some(file))
+            (Arc::clone(&file) as Arc<dyn History>, Some(file))
         }
         HistoryUrl::Memory => (Arc::new(MemoryHistory::new(retention)), None),
     };
@@ -62,6 +82,7 @@ pub async fn run(config: &Config) -> Result<(), HostError> {
     check.pass();
     let (tasks, stop) = (Tasks::new().reporting_to(check), CancellationToken::new());
     tasks.spawn("hub", hub.clone().run(stop.clone()));
+    tasks.spawn("history health", history_probe(Arc::clone(&history), &health, stop.clone()));
     tracing::info!(service = "notifier", addr = %listener.local_addr(), "listening");
     println!("The notifier is running: http://{}/api/notifications/stream", listener.local_addr());
     let app = app(Notifier {

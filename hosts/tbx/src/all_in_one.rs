@@ -14,19 +14,19 @@ use tbx_bus::consumer::{Consumer, ConsumerState};
 use tbx_notifier::{Intake, Notifier};
 use tbx_notify::bridge::Bridge;
 use tbx_notify::hub::{Hub, HubOptions};
+use tbx_service::health::probe;
 use tbx_service::{
     BodyLimit, Config, Health, Listener, Problems, RequestTrace, ServeOptions, ShutdownSignal, Status, Tasks,
     poem_service, serve, watch_state,
 };
 use tbx_store::outbox::RelayState;
-use tbx_store::sqlite::{Housekeeping, Retention};
+use tbx_store::sqlite::{Housekeeping, Retention, ping};
 use tokio_util::sync::CancellationToken;
 
 use crate::embedded::{Buses, OpenHistory, Storage, Surroundings};
-use crate::exit::Failure;
-use crate::probes;
+use crate::exit::{Failure, chain};
 
-/// What ending takes beside the drain.
+/// What each part behind the listeners may take to end.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// Runs until a signal or a failure, then ends in good order.
@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let tasks = Tasks::new().reporting_to(passing(&health, "tasks"));
     let stops = Stops::default();
     let surroundings = Surroundings::new();
-    start_background(config, &storage, &history, &buses, &hub, &health, &tasks, &stops, &surroundings);
+    start_background(&storage, &history, &buses, &hub, &health, &tasks, &stops, &surroundings);
     let addresses =
         listeners.serve(config, &storage, &history, &buses, &hub, &health, &tasks, &stops, &surroundings);
     announce(&addresses);
@@ -62,7 +62,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
         Ok(_) => stops.begin(&hub),
         Err(_) => stops.all(&hub),
     }
-    let late = tasks.wait(config.drain_timeout + CLOSING).await;
+    let late = tasks.wait(config.drain_timeout + 3 * CLOSING).await;
     history.close().await;
     storage.database.close().await;
     // Held until here: a second signal ends at once.
@@ -80,7 +80,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
 struct Stops {
     /// The listeners take nothing new and drain.
     intake: CancellationToken,
-    /// The api has drained: the relay hands over no more and waits for what is under way.
+    /// Api and notifier have drained: the relay hands over no more and waits for what is under way.
     relay: CancellationToken,
     /// The relay has ended: worker and bridge have nothing left to do.
     consumers: CancellationToken,
@@ -104,15 +104,14 @@ impl Stops {
     }
 }
 
-/// Runs `part` to its end, then stops the next on the road.
-async fn then_stop(part: impl Future<Output = ()>, next: CancellationToken) {
+/// Runs `part` to its end, then stops the next on the road, unless others hold its stop too.
+async fn then_drop<S>(part: impl Future<Output = ()>, stop_next: S) {
     part.await;
-    next.cancel();
+    drop(stop_next);
 }
 
 #[expect(clippy::too_many_arguments, reason = "the one place where every part meets")]
 fn start_background(
-    config: &Config,
     storage: &Storage,
     history: &OpenHistory,
     buses: &Buses,
@@ -122,16 +121,16 @@ fn start_background(
     stops: &Stops,
     surroundings: &Surroundings,
 ) {
-    let relay = buses.relay(&storage.outbox).with_drain_timeout(config.drain_timeout.min(CLOSING));
+    let relay = buses.relay(&storage.outbox).with_drain_timeout(CLOSING);
     tasks.spawn("relay health", watch_state(health.register("relay"), relay.state(), relay_status));
-    tasks.spawn("relay", then_stop(relay.run(stops.relay.clone()), stops.consumers.clone()));
+    tasks.spawn("relay", then_drop(relay.run(stops.relay.clone()), stops.consumers.clone().drop_guard()));
 
     let worker = Consumer::new(
         Arc::new(buses.events.clone()),
         tbx_worker::group(),
         surroundings.worker(storage, buses),
     )
-    .with_drain_timeout(config.drain_timeout);
+    .with_drain_timeout(CLOSING);
     tasks.spawn("worker health", watch_state(health.register("worker"), worker.state(), consumer_status));
     tasks.spawn("worker", worker.run(stops.consumers.clone()));
 
@@ -141,7 +140,7 @@ fn start_background(
         Bridge::new(history.shared()),
     )
     .with_concurrency(256)
-    .with_drain_timeout(config.drain_timeout);
+    .with_drain_timeout(CLOSING);
     tasks.spawn("bridge health", watch_state(health.register("bridge"), bridge.state(), consumer_status));
     tasks.spawn("bridge", bridge.run(stops.consumers.clone()));
 
@@ -150,11 +149,13 @@ fn start_background(
     let housekeeping =
         Housekeeping::new(storage.database.clone(), storage.outbox.clone(), Retention::default());
     tasks.spawn("housekeeping", housekeeping.run(stop()));
-    tasks.spawn(
-        "database health",
-        probes::database(storage.database.clone(), health.register("database"), stop()),
-    );
-    tasks.spawn("history health", probes::history(history.shared(), health.register("history"), stop()));
+    let database = storage.database.clone();
+    let look = move || {
+        let database = database.clone();
+        async move { ping(database.readers()).await.map_err(|error| chain(&error)) }
+    };
+    tasks.spawn("database health", probe(health.register("database"), stop(), look));
+    tasks.spawn("history health", tbx_notifier::host::history_probe(history.shared(), health, stop()));
 }
 
 struct Listeners {
@@ -223,8 +224,11 @@ impl Listeners {
         }
         let stop = || stops.intake.clone();
         let api = serve(self.api, poem_service(api), options(), stop());
-        tasks.spawn("api", then_stop(api, stops.relay.clone()));
-        tasks.spawn("notifier", serve(self.notifier, poem_service(notifier), options(), stop()));
+        let notifier = serve(self.notifier, poem_service(notifier), options(), stop());
+        // Both hand something over, so the road behind them stays open until the last of them has drained.
+        let stop_relay = Arc::new(stops.relay.clone().drop_guard());
+        tasks.spawn("api", then_drop(api, Arc::clone(&stop_relay)));
+        tasks.spawn("notifier", then_drop(notifier, stop_relay));
         tasks.spawn("worker listener", serve(self.worker, poem_service(worker), options(), stop()));
         addresses
     }

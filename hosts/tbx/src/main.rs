@@ -5,7 +5,6 @@ mod cli;
 mod commands;
 mod embedded;
 mod exit;
-mod probes;
 
 use std::process::ExitCode;
 
@@ -33,7 +32,10 @@ fn run() -> Result<(), Failure> {
         .map_err(|error| Failure::failed(&error))?;
     runtime.block_on(async {
         match command {
-            Command::AllInOne => all_in_one::run(&config).await,
+            Command::AllInOne => {
+                config.check_together().map_err(|error| Failure::usage(&error))?;
+                all_in_one::run(&config).await
+            }
             Command::Config => Ok(()),
             Command::Separate(service) => commands::separate::run(service, config).await,
             Command::Migrate => commands::migrate::run(&config).await,

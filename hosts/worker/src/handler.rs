@@ -11,7 +11,8 @@ use tbx_core::published::StudentMessage;
 use tbx_core::{Clock, Context, ProcessStudentEventHandler, StudentEvent, Trace};
 use tower_service::Service;
 
-/// Works off student events. An event that cannot be read, or that contradicts what is stored, fails for good; anything else is tried again.
+/// Works off student events. An event that cannot be read, or that contradicts what is stored, fails for good; anything else means that store or bus
+/// are missing, and is tried until they are back.
 #[derive(Debug, Clone)]
 pub struct StudentEvents {
     process: ProcessStudentEventHandler,
@@ -42,7 +43,7 @@ impl Service<Incoming> for StudentEvents {
             let context = context(now, incoming.message.trace());
             match process.execute(&context, event).await {
                 Ok(_) => Ok(()),
-                Err(error) if error.is_retryable() => Err(Failure::transient(error)),
+                Err(error) if error.is_retryable() => Err(Failure::unavailable(error)),
                 Err(error) => Err(Failure::permanent(error)),
             }
         })

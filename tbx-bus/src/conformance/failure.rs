@@ -38,6 +38,31 @@ async fn check_retried_then_buried(harness: &dyn Harness, failing: &Group) {
     nothing_comes(harness, &mut join(harness, failing).await).await;
 }
 
+/// An outage longer than the policy's attempts gives nothing up, and order is kept meanwhile.
+pub async fn a_missing_dependency_is_waited_for_and_no_attempt_counts(harness: &dyn Harness) {
+    let (tries, handled) = (Journal::new(), Journal::new());
+    let handler = {
+        let (tries, handled) = (tries.clone(), handled.clone());
+        Handler::new(move |incoming| {
+            tries.add(incoming.attempt);
+            let is_back = tries.entries().len() > 6;
+            if is_back {
+                handled.add(body(&incoming.message));
+            }
+            async move { if is_back { Ok(()) } else { Err(Failure::unavailable("no database")) } }
+        })
+    };
+    let waiting = group("waiting", "wait.*").with_single_active();
+    let consumer =
+        run(harness, &waiting, handler, |consumer| consumer.with_retry(RetryPolicy::for_test())).await;
+    publish(harness, keyed("wait.here", "key", "first")).await;
+    publish(harness, keyed("wait.here", "key", "second")).await;
+    assert_eq!(handled.wait(harness, |handled| handled.len() == 2).await, ["first", "second"]);
+    assert_eq!(tries.entries(), [1; 8]);
+    consumer.stop(harness).await;
+    assert!(harness.dead_letters("waiting").await.is_empty());
+}
+
 /// No attempt is wasted on what cannot succeed.
 pub async fn a_permanent_failure_is_dead_lettered_at_once(harness: &dyn Harness) {
     let attempts = Journal::new();

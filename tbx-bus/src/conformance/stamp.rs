@@ -55,6 +55,7 @@ macro_rules! bus_conformance {
             failure: a_failing_message_is_retried_and_then_dead_lettered;
             failure: a_failing_message_of_an_ordered_group_is_retried_and_then_dead_lettered;
             failure: a_permanent_failure_is_dead_lettered_at_once;
+            failure: a_missing_dependency_is_waited_for_and_no_attempt_counts;
             failure: a_panic_of_the_handler_counts_as_a_failure;
             failure: what_is_never_settled_is_dead_lettered_at_the_delivery_limit;
             failure: a_dead_letter_goes_to_the_sink_when_the_receipt_was_dropped;

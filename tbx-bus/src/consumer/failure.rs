@@ -4,30 +4,50 @@ use std::fmt;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// A failed attempt: worth another one, or not.
+/// A failed attempt, and what it says about the next.
 #[derive(Debug)]
 pub struct Failure {
-    hopeless: bool,
+    kind: Kind,
     source: Source,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Transient,
+    Permanent,
+    Unavailable,
+}
+
 impl Failure {
-    /// Another attempt may succeed.
+    /// Another attempt may succeed. It counts: after the policy's last one the message is dead-lettered.
     #[must_use]
     pub fn transient(source: impl Into<Source>) -> Self {
-        Self { hopeless: false, source: source.into() }
+        Self { kind: Kind::Transient, source: source.into() }
     }
 
     /// No attempt can succeed, as when the body cannot be read: dead-letter it at once.
     #[must_use]
     pub fn permanent(source: impl Into<Source>) -> Self {
-        Self { hopeless: true, source: source.into() }
+        Self { kind: Kind::Permanent, source: source.into() }
+    }
+
+    /// Not the message is at fault but something that every message needs, such as the database. The attempt does not count: the message keeps its
+    /// place and is tried until it is back, however long that takes.
+    #[must_use]
+    pub fn unavailable(source: impl Into<Source>) -> Self {
+        Self { kind: Kind::Unavailable, source: source.into() }
     }
 
     /// Whether no attempt can succeed.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.hopeless
+        self.kind == Kind::Permanent
+    }
+
+    /// Whether something that every message needs is missing.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        self.kind == Kind::Unavailable
     }
 
     /// The whole chain of causes, for a dead letter or a log line.
@@ -46,7 +66,11 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.hopeless { "the message cannot be handled" } else { "the attempt failed" })
+        f.write_str(match self.kind {
+            Kind::Transient => "the attempt failed",
+            Kind::Permanent => "the message cannot be handled",
+            Kind::Unavailable => "what every message needs is not available",
+        })
     }
 }
 

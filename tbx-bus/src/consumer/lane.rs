@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
@@ -12,7 +13,10 @@ use tracing::Instrument;
 
 use super::failure::Failure;
 use super::incoming::Incoming;
-use crate::{Delivery, Reason, ReasonKind, RetryPolicy};
+use crate::{Backoff, Delivery, Reason, ReasonKind, RetryPolicy};
+
+/// How long a lane waits for what is missing before it looks again.
+const OUTAGE_BACKOFF: Backoff = Backoff::between(Duration::from_millis(100), Duration::from_secs(5));
 
 /// How one lane treats its deliveries.
 #[derive(Debug, Clone)]
@@ -47,6 +51,7 @@ where
     S::Future: Send,
 {
     let mut attempt = delivery.attempt();
+    let mut outage = 0;
     let settled = loop {
         let incoming = Incoming::new(
             Arc::clone(delivery.message()),
@@ -61,6 +66,19 @@ where
         if failure.is_permanent() {
             tracing::error!(attempt, cause, "message rejected");
             break delivery.dead_letter(Reason::new(ReasonKind::Rejected, cause), attempt).await;
+        }
+        if failure.is_unavailable() {
+            outage += 1;
+            let delay = OUTAGE_BACKOFF.delay(outage);
+            tracing::warn!(
+                cause,
+                delay_ms = delay.as_millis() as u64,
+                "what every message needs is missing, waiting"
+            );
+            tokio::select! {
+                () = rules.stop.cancelled() => break delivery.release().await,
+                () = tokio::time::sleep(delay) => continue,
+            }
         }
         if attempt >= rules.policy.max_attempts() {
             tracing::error!(attempt, cause, "message failed for the last time");

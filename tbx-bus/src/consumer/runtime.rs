@@ -24,7 +24,8 @@ use crate::{Backoff, BusErrorKind, Deliveries, Delivery, Group, RetryPolicy, Sub
 /// - *Prefetch:* what waits behind a busy key counts as unsettled. A key with as many messages waiting as the group's
 ///   [prefetch](Group::with_prefetch) holds up the other keys until one of them is settled: choose it above what one key piles up.
 /// - *Failures:* an error or a panic of the handler is a failed attempt. After the policy's last one, or at once on
-///   [`Failure::permanent`], the message is dead-lettered and the lane goes on.
+///   [`Failure::permanent`], the message is dead-lettered and the lane goes on. [`Failure::unavailable`] does not count: the message waits on its
+///   lane until what is missing is back.
 /// - *Outages:* when the subscription is lost, the consumer lets running handlers end and subscribes again, for ever, with jitter.
 #[must_use = "a consumer does nothing until it is run"]
 pub struct Consumer<S> {

@@ -1,6 +1,6 @@
 //! Topics by their words, to find those that a pattern matches without looking at the others.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use tbx_bus::{Topic, TopicPattern, is_private};
 
@@ -13,12 +13,12 @@ pub(super) struct TopicTree<T> {
 #[derive(Debug)]
 struct Node<T> {
     value: Option<T>,
-    children: BTreeMap<Box<str>, Node<T>>,
+    children: HashMap<Box<str>, Node<T>>,
 }
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Self { value: None, children: BTreeMap::new() }
+        Self { value: None, children: HashMap::new() }
     }
 }
 

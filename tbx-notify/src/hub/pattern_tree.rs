@@ -1,6 +1,6 @@
 //! Patterns by their words, to find those that match a topic without looking at the others.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use tbx_bus::{Topic, TopicPattern, is_private};
 
@@ -13,14 +13,14 @@ pub(super) struct PatternTree<T> {
 #[derive(Debug)]
 struct Node<T> {
     value: Option<T>,
-    words: BTreeMap<Box<str>, Node<T>>,
+    words: HashMap<Box<str>, Node<T>>,
     one: Option<Box<Node<T>>>,
     any: Option<Box<Node<T>>>,
 }
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Self { value: None, words: BTreeMap::new(), one: None, any: None }
+        Self { value: None, words: HashMap::new(), one: None, any: None }
     }
 }
 

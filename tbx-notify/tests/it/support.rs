@@ -56,7 +56,7 @@ pub(crate) async fn bodies(reader: &mut Reader, count: usize) -> Vec<String> {
     for _ in 0..count {
         match within(reader.next()).await {
             Next::Entry(entry) => {
-                bodies.push(String::from_utf8(entry.notification().body().to_vec()).unwrap())
+                bodies.push(String::from_utf8(entry.notification().body().to_vec()).unwrap());
             }
             other => panic!("an entry was expected, not {other:?}"),
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tbx_bus::Backoff;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::route::Carried;
@@ -197,6 +197,7 @@ impl Relay {
 pub(super) struct UnderWay {
     tasks: JoinSet<Carried>,
     entries: HashMap<i64, OutboxEntry>,
+    task_ids: HashMap<tokio::task::Id, i64>,
     by_channel: HashMap<Arc<str>, usize>,
     /// How often the bus refused a message in a row, to spread its tries.
     failures: HashMap<i64, u32>,
@@ -211,25 +212,39 @@ impl UnderWay {
         let failures = self.failures.get(&entry.id).copied().unwrap_or_default();
         *self.by_channel.entry(Arc::clone(&entry.channel)).or_default() += 1;
         self.entries.insert(entry.id, entry.clone());
-        self.tasks.spawn(async move { route.carry(entry, failures).await });
+        let id = entry.id;
+        let task = self.tasks.spawn(async move { route.carry(entry, failures).await });
+        self.task_ids.insert(task.id(), id);
     }
 
     /// The next message that came to an end; `None` when none is under way.
     pub(super) async fn ended(&mut self) -> Option<Settlement> {
         loop {
-            match self.tasks.join_next().await? {
-                Ok(carried) => return Some(self.take(carried)),
-                // A panic in a publisher: the entry stays in `entries`, handed over, and is recovered by the next run.
-                Err(error) => tracing::error!(%error, "publishing ended without an answer"),
+            let ended = self.tasks.join_next_with_id().await?;
+            if let Some(settlement) = self.conclude(ended) {
+                return Some(settlement);
             }
         }
     }
 
     fn collect_ended(&mut self, settlements: &mut Vec<Settlement>) {
-        while let Some(ended) = self.tasks.try_join_next() {
-            match ended {
-                Ok(carried) => settlements.push(self.take(carried)),
-                Err(error) => tracing::error!(%error, "publishing ended without an answer"),
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            settlements.extend(self.conclude(ended));
+        }
+    }
+
+    fn conclude(&mut self, ended: Result<(tokio::task::Id, Carried), JoinError>) -> Option<Settlement> {
+        match ended {
+            Ok((task, carried)) => {
+                self.task_ids.remove(&task);
+                Some(self.take(carried))
+            }
+            Err(error) => {
+                // Only a panic in a publisher gets here. What came of the message is unknown, so it is published again.
+                tracing::error!(%error, "publishing ended without an answer");
+                let id = self.task_ids.remove(&error.id())?;
+                let entry = self.entries.get(&id).cloned()?;
+                Some(self.take(Carried::Failed { entry, delay: SWEEP }))
             }
         }
     }

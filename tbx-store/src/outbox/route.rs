@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tbx_bus::{Backoff, BusError, Publisher, Reason, ReasonKind, SettlesOn};
+use tbx_bus::{Backoff, BusError, BusErrorKind, Publisher, Reason, ReasonKind, SettlesOn};
 
 use super::{OutboxEntry, Settlement};
 
@@ -46,7 +46,7 @@ impl Route {
     pub(super) async fn carry(&self, entry: OutboxEntry, failures: u32) -> Carried {
         match self.publish(&entry).await {
             Ok(dead_letters) => Carried::Settled(Settlement::Done { entry, dead_letters }),
-            Err(error) if error.is_retryable() => {
+            Err(error) if !is_hopeless(&error) => {
                 let delay = self.backoff.delay(failures + 1);
                 tracing::warn!(
                     channel = %self.channel,
@@ -67,7 +67,7 @@ impl Route {
 
     async fn publish(&self, entry: &OutboxEntry) -> Result<Vec<tbx_bus::DeadLetter>, BusError> {
         let publishing = self.publisher.publish(entry.message.clone());
-        let timed_out = |_| BusError::new(tbx_bus::BusErrorKind::Blocked, "no answer in time");
+        let timed_out = |_| BusError::new(BusErrorKind::Blocked, "no answer in time");
         match self.publisher.capabilities().settles_on {
             SettlesOn::Accepted => {
                 let accepted = async { publishing.await?.accepted().await };
@@ -90,6 +90,11 @@ impl fmt::Debug for Route {
             .field("window", &self.window)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether no bus of this kind will ever take the message. A bus that was closed or misses a declaration may be back or mended tomorrow.
+fn is_hopeless(error: &BusError) -> bool {
+    matches!(error.kind(), BusErrorKind::TooLarge | BusErrorKind::Unsupported)
 }
 
 /// What came of carrying an entry.

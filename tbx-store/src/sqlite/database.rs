@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::SqlitePool;
@@ -50,6 +51,8 @@ impl DatabaseOptions {
 pub struct Database {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Set when the writing connection was last used without waiting for the disk.
+    relaxed: Arc<AtomicBool>,
     /// Held for the life of the database: a second process would break the order of the outbox.
     _lock: Arc<File>,
 }
@@ -100,12 +103,17 @@ impl Database {
                 .test_before_acquire(false)
         };
         let context = || format!("opening {}", options.path.display());
+        // The relay lowers `synchronous` for its own notes; nobody else may inherit that.
+        let relaxed = Arc::new(AtomicBool::new(false));
+        let before = Arc::clone(&relaxed);
         let writer = pool()
             .max_connections(1)
-            .before_acquire(|connection, _| {
-                // The relay lowers it for its own notes; nobody else may inherit that.
+            .before_acquire(move |connection, _| {
+                let lowered = before.swap(false, Ordering::AcqRel);
                 Box::pin(async move {
-                    sqlx::query("PRAGMA synchronous = FULL").execute(connection).await?;
+                    if lowered {
+                        sqlx::query("PRAGMA synchronous = FULL").execute(connection).await?;
+                    }
                     Ok(true)
                 })
             })
@@ -113,7 +121,7 @@ impl Database {
             .await
             .map_err(|error| store_error(&context(), error))?;
         let readers = pool().max_connections(options.readers).connect_lazy_with(connect.read_only(true));
-        Ok(Self { writer, readers, _lock: Arc::new(lock) })
+        Ok(Self { writer, readers, relaxed, _lock: Arc::new(lock) })
     }
 
     /// Begins a transaction of the one writer, at once with the write lock (`BEGIN IMMEDIATE`), so that it cannot fail later for having read first.
@@ -138,6 +146,10 @@ impl Database {
     #[must_use]
     pub fn writer(&self) -> &SqlitePool {
         &self.writer
+    }
+
+    pub(super) fn relaxed(&self) -> &Arc<AtomicBool> {
+        &self.relaxed
     }
 
     /// The pool of reading connections.

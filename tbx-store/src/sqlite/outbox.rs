@@ -1,12 +1,12 @@
 //! The outbox table.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, SqlitePool};
 use tbx_bus::Message;
 use tokio::sync::Notify;
 
@@ -41,9 +41,16 @@ const BEHIND: i64 = 3;
 #[derive(Debug, Clone)]
 pub struct SqliteOutbox {
     pool: SqlitePool,
-    /// Whether the pool resets `synchronous` by itself, so that bookkeeping may lower it.
-    relaxed_bookkeeping: bool,
+    bookkeeping: Bookkeeping,
     appended: Arc<Notify>,
+}
+
+/// Whether the relay's own notes wait for the disk.
+#[derive(Debug, Clone)]
+enum Bookkeeping {
+    Durable,
+    /// They do not; the flag tells the pool to have the next user's transaction wait again.
+    Relaxed(Arc<AtomicBool>),
 }
 
 impl SqliteOutbox {
@@ -51,14 +58,15 @@ impl SqliteOutbox {
     /// instead of polling SQLite's lock.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
-        Self { pool, relaxed_bookkeeping: false, appended: Arc::new(Notify::new()) }
+        Self { pool, bookkeeping: Bookkeeping::Durable, appended: Arc::new(Notify::new()) }
     }
 
     /// The outbox of a [`Database`]. What the relay notes for itself, that a message was handed over or settled, does not wait for the disk there:
     /// if a power cut takes such a note back, the message is published again and the inbox drops it. Appending is the caller's transaction and always waits.
     #[must_use]
     pub fn of(database: &Database) -> Self {
-        Self { pool: database.writer().clone(), relaxed_bookkeeping: true, appended: Arc::new(Notify::new()) }
+        let bookkeeping = Bookkeeping::Relaxed(Arc::clone(database.relaxed()));
+        Self { pool: database.writer().clone(), bookkeeping, appended: Arc::new(Notify::new()) }
     }
 
     /// Appends a message to `channel` in the caller's transaction. A message whose id the channel still remembers is not appended again.
@@ -102,19 +110,6 @@ impl SqliteOutbox {
     /// Wakes the relay: something was committed.
     pub fn wake(&self) {
         self.appended.notify_one();
-    }
-
-    /// A connection for the relay's own notes.
-    async fn bookkeeping(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(|error| store_error("beginning to settle", error))?;
-        if self.relaxed_bookkeeping {
-            // In force until the connection is taken from the pool again.
-            sqlx::query("PRAGMA synchronous = NORMAL")
-                .execute(&mut *connection)
-                .await
-                .map_err(|error| store_error("beginning to settle", error))?;
-        }
-        Ok(connection)
     }
 
     async fn settle(transaction: &mut SqliteConnection, settlement: &Settlement) -> Result<(), StoreError> {
@@ -185,23 +180,33 @@ impl SqliteOutbox {
         Ok(())
     }
 
+    /// Claims for all channels in one statement: while it runs, every other writer waits.
     async fn claim(
         transaction: &mut SqliteConnection,
-        channel: &str,
-        limit: usize,
+        wanted: &[(&str, usize)],
         now: DateTime<Utc>,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
-        let rows = sqlx::query(
-            "UPDATE tbx_outbox SET state = 1, attempts = attempts + 1 WHERE id IN ( \
-                 SELECT id FROM tbx_outbox WHERE state = 0 AND channel = ? AND next_at <= ? ORDER BY next_at, id LIMIT ? \
-             ) RETURNING id, channel, topic, headers, body, attempts",
-        )
-        .bind(channel)
-        .bind(now.timestamp_millis())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(transaction)
-        .await
-        .map_err(|error| store_error("claiming messages", error))?;
+        let wanted: Vec<_> = wanted.iter().filter(|(_, limit)| *limit > 0).collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of_channel = "SELECT * FROM (SELECT id FROM tbx_outbox WHERE state = 0 AND channel = ? AND next_at <= ? \
+                          ORDER BY next_at, id LIMIT ?)";
+        let sql = format!(
+            "UPDATE tbx_outbox SET state = 1, attempts = attempts + 1 WHERE id IN ({}) \
+             RETURNING id, channel, topic, headers, body, attempts",
+            vec![of_channel; wanted.len()].join(" UNION ALL ")
+        );
+        // Only fixed text is put together; what comes from outside is bound.
+        let mut claim = sqlx::query(AssertSqlSafe(sql));
+        for (channel, limit) in wanted {
+            claim = claim
+                .bind(*channel)
+                .bind(now.timestamp_millis())
+                .bind(i64::try_from(*limit).unwrap_or(i64::MAX));
+        }
+        let rows =
+            claim.fetch_all(transaction).await.map_err(|error| store_error("claiming messages", error))?;
         let mut entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
         // RETURNING promises no order.
         entries.sort_unstable_by_key(|entry| entry.id);
@@ -249,20 +254,22 @@ impl OutboxStore for SqliteOutbox {
         wanted: &[(&str, usize)],
         now: DateTime<Utc>,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
-        let mut connection = self.bookkeeping().await?;
-        let mut transaction = connection
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(|error| store_error("beginning to settle", error))?;
+        let mut connection =
+            self.pool.acquire().await.map_err(|error| store_error("beginning to settle", error))?;
+        // While the connection is ours: taking it from the pool resets the flag.
+        let begin = match &self.bookkeeping {
+            Bookkeeping::Durable => "BEGIN IMMEDIATE",
+            Bookkeeping::Relaxed(relaxed) => {
+                relaxed.store(true, Ordering::Release);
+                "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE"
+            }
+        };
+        let mut transaction =
+            connection.begin_with(begin).await.map_err(|error| store_error("beginning to settle", error))?;
         for settlement in settlements {
             Self::settle(&mut transaction, settlement).await?;
         }
-        let mut claimed = Vec::new();
-        for (channel, limit) in wanted {
-            if *limit > 0 {
-                claimed.extend(Self::claim(&mut transaction, channel, *limit, now).await?);
-            }
-        }
+        let claimed = Self::claim(&mut transaction, wanted, now).await?;
         transaction.commit().await.map_err(|error| store_error("settling", error))?;
         Ok(claimed)
     }

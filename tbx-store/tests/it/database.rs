@@ -30,7 +30,8 @@ async fn a_commit_is_durable_also_after_the_relay_has_made_its_notes() {
     let fixture = fixture().await;
     fixture.outbox.settle_and_claim(&[], &[], chrono::Utc::now()).await.unwrap();
     let mut transaction = fixture.database.begin().await.unwrap();
-    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *transaction).await.unwrap();
+    let synchronous: i64 =
+        sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *transaction).await.unwrap();
     assert_eq!(synchronous, 2);
 }
 

@@ -4,13 +4,13 @@ use tbx_bus::{Message, Topic};
 use tbx_store::sqlite::{Database, DatabaseOptions, SqliteOutbox};
 use tempfile::TempDir;
 
-pub struct Fixture {
-    pub folder: TempDir,
-    pub database: Database,
-    pub outbox: SqliteOutbox,
+pub(crate) struct Fixture {
+    pub(crate) folder: TempDir,
+    pub(crate) database: Database,
+    pub(crate) outbox: SqliteOutbox,
 }
 
-pub async fn fixture() -> Fixture {
+pub(crate) async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let options = DatabaseOptions::new(folder.path().join("test.db"));
     let database = Database::open(&options, &[tbx_store::students::sqlite::MIGRATIONS]).await.unwrap();
@@ -19,7 +19,7 @@ pub async fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    pub async fn append(&self, channel: &str, message: &Message) {
+    pub(crate) async fn append(&self, channel: &str, message: &Message) {
         let mut transaction = self.database.begin().await.unwrap();
         self.outbox.append(&mut transaction, channel, message).await.unwrap();
         transaction.commit().await.unwrap();
@@ -27,7 +27,7 @@ impl Fixture {
     }
 }
 
-pub fn message(topic: &str, key: Option<&str>) -> Message {
+pub(crate) fn message(topic: &str, key: Option<&str>) -> Message {
     let message = Message::new(Topic::new(topic).unwrap(), "Happened", "{}");
     match key {
         Some(key) => message.with_key(key).unwrap(),

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::{Client, DEADLINE, EventStream, within};
 
-/// The binary under test: `TBX_TEST_BINARY`, or the one that was built beside this test.
+/// The binary under test: the one in the folder `TBX_TEST_BINARIES`, or the one that was built beside this test.
 ///
 /// # Panics
 ///
@@ -38,7 +38,7 @@ pub fn binary(name: &str) -> PathBuf {
 /// How to start a process: its settings and its folder, which outlives it so that it can be started again.
 #[derive(Debug)]
 pub struct Setup {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     settings: HashMap<String, String>,
 }
 
@@ -51,7 +51,7 @@ impl Default for Setup {
             ("TBX_LOG_FORMAT", "json"),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { folder: tempfile::tempdir().unwrap(), settings }
+        Self { folder: Arc::new(tempfile::tempdir().unwrap()), settings }
     }
 }
 
@@ -117,7 +117,7 @@ impl Setup {
         let (addresses, seen) = watch::channel(HashMap::new());
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let reader = tokio::spawn(follow(stderr, Arc::clone(&log), addresses));
-        Tbx { child, log, addresses: seen, reader, started }
+        Tbx { child, log, addresses: seen, reader, started, _folder: Arc::clone(&self.folder) }
     }
 }
 
@@ -150,6 +150,8 @@ pub struct Tbx {
     addresses: watch::Receiver<HashMap<String, SocketAddr>>,
     reader: tokio::task::JoinHandle<()>,
     started: Instant,
+    /// A process keeps its folder, though the setup may be gone.
+    _folder: Arc<TempDir>,
 }
 
 impl Tbx {

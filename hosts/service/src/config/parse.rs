@@ -137,11 +137,4 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
     }
-
-    #[test]
-    fn lists() {
-        assert_eq!(list(""), Ok(None));
-        assert_eq!(list("a, b"), Ok(Some(vec!["a".to_owned(), "b".to_owned()])));
-        assert!(list("a,,b").is_err());
-    }
 }

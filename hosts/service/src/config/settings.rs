@@ -59,7 +59,7 @@ settings! {
     api_listen: SocketAddr = "127.0.0.1:5000", parse::address;
     /// Address of the notifier.
     notifier_listen: SocketAddr = "127.0.0.1:5001", parse::address;
-    /// Address of the worker, for health and metrics.
+    /// Address of the worker, for health.
     worker_listen: SocketAddr = "127.0.0.1:5002", parse::address;
     /// Connections per listener.
     max_connections: usize = "15000", parse::connections;

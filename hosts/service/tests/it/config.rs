@@ -36,8 +36,6 @@ fn defaults_are_those_of_the_contract() {
          api_listen = 127.0.0.1:5000  (default)\n\
          notifier_listen = 127.0.0.1:5001  (default)\n\
          worker_listen = 127.0.0.1:5002  (default)\n\
-         allowed_origins = -  (default)\n\
-         allowed_hosts = -  (default)\n\
          max_connections = 15000  (default)\n\
          header_timeout = 10s  (default)\n\
          body_limit = 256KiB  (default)\n\
@@ -48,21 +46,19 @@ fn defaults_are_those_of_the_contract() {
          log_format = auto  (default)\n"
     );
     assert_eq!(loaded.config.body_limit, 256 * 1024);
-    assert_eq!(loaded.config.allowed_hosts, None);
     assert_eq!(loaded.origins.len(), KEYS.len());
 }
 
 #[test]
 fn each_source_overrides_the_one_before() {
     let dir = TempDir::new().unwrap();
-    let file = "log = \"warn\"\nkeep_alive = \"1s\"\nmax_connections = 7\nallowed_hosts = [\"a\", \"b\"]\n";
+    let file = "log = \"warn\"\nkeep_alive = \"1s\"\nmax_connections = 7\n";
     fs::write(dir.path().join("tbx.toml"), file).unwrap();
     fs::write(dir.path().join("secret"), "none:\r\n").unwrap();
     let env = [("TBX_KEEP_ALIVE", "2s"), ("TBX_DRAIN_TIMEOUT", "0s"), ("TBX_BUS_URL_FILE", "secret")];
     let Loaded { config, origins } =
         load(dir.path(), &env, &[("drain-timeout", "3s"), ("drain-timeout", "4s")]).unwrap();
     assert_eq!((config.log.as_str(), config.max_connections), ("warn", 7));
-    assert_eq!(config.allowed_hosts, Some(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(config.keep_alive, Duration::from_secs(2));
     assert_eq!(config.drain_timeout, Duration::from_secs(4), "of two flags the last");
     assert_eq!(config.bus_url, BusUrl::None);

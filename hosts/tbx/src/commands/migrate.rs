@@ -1,6 +1,7 @@
 //! `migrate` and `migrate status`.
 
 use tbx_service::Config;
+use tbx_service::config::DatabaseUrl;
 use tbx_store::sqlite::{Database, MESSAGING};
 use tbx_store::students::sqlite::MIGRATIONS;
 
@@ -19,6 +20,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
 
 /// Tells which steps are applied. Changes nothing and creates nothing.
 pub(crate) async fn status(config: &Config) -> Result<(), Failure> {
+    let DatabaseUrl::Sqlite(path) = &config.database_url;
+    if !path.exists() {
+        let path = path.display();
+        return Err(Failure::failed_because(format!("there is no {path}; run `tbx migrate` to create it")));
+    }
     let options = options(config).with_create(false);
     let database = Database::connect(&options).await.map_err(|error| Failure::failed(&error))?;
     let mut missing = 0;

@@ -113,13 +113,14 @@ impl SqliteHistory {
     ///
     /// A dropped future leaves the writer ending by itself.
     pub async fn close(&self) {
+        // The last connection to close folds the write-ahead log into the file, and readers may not.
+        self.readers.close().await;
         drop(self.appends.lock().unwrap_or_else(PoisonError::into_inner).take());
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             // A panic of the writer was reported by the runtime; there is nothing left to close then.
             let _ = writer.await;
         }
-        self.readers.close().await;
     }
 }
 

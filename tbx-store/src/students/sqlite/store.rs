@@ -149,14 +149,15 @@ impl Students for SqliteStudents {
         let id = MessageId::from(event.id.as_uuid());
         let first_time =
             self.inbox.first_time(&mut transaction, &id).await.map_err(StoreError::unavailable)?;
-        let row = find_for_update(&mut transaction, event.student.id).await?;
         if !first_time {
-            return Ok(Counted { first_time, student: row });
+            let student = find_in(&mut transaction, event.student.id).await?;
+            return Ok(Counted { first_time, student });
         }
-        let student = match decide(event, row.as_ref())? {
-            Effect::CountAndNotify => count(&mut transaction, event.student.id).await?,
-            Effect::NotifyOnly => row,
-        };
+        // Counted before it is checked, which saves a read: counting changes nothing that the check looks at, and a refusal rolls it back.
+        let student = count(&mut transaction, event.student.id).await?;
+        match decide(event, student.as_ref())? {
+            Effect::CountAndNotify | Effect::NotifyOnly => {}
+        }
         let notification = notification_message(event, context).map_err(StoreError::corrupt)?;
         self.outbox
             .append(&mut transaction, NOTIFICATIONS_CHANNEL, &notification)
@@ -167,10 +168,7 @@ impl Students for SqliteStudents {
     }
 }
 
-async fn find_for_update(
-    transaction: &mut SqliteConnection,
-    id: StudentId,
-) -> Result<Option<Student>, StoreError> {
+async fn find_in(transaction: &mut SqliteConnection, id: StudentId) -> Result<Option<Student>, StoreError> {
     sqlx::query(concat!("SELECT ", columns!(), " FROM students WHERE id = ?"))
         .bind(id.as_uuid().as_bytes().to_vec())
         .fetch_optional(transaction)

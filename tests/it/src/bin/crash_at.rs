@@ -62,7 +62,9 @@ impl Point {
     /// Ends the process here, when this is the point and the message is the one.
     fn reached(self, here: Self, message: &Message) {
         let body = String::from_utf8_lossy(message.body());
-        if self == here && body.contains(r#""lastName":"Crash""#) {
+        // The announcement that it was cached takes the same road and is not meant.
+        let is_the_one = message.kind() == "StudentCreated" && body.contains(r#""lastName":"Crash""#);
+        if self == here && is_the_one {
             std::process::abort();
         }
     }

@@ -9,9 +9,14 @@ const ABORT: i32 = 6;
 
 /// The dead letters in the database: reason, attempts, body.
 pub(crate) async fn dead_letters(setup: &Setup) -> Vec<(String, i64, String)> {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(setup.folder().join("data/tbx.db")).read_only(true);
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(setup.folder().join("data/tbx.db"))
+        .read_only(true);
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    let rows = sqlx::query("SELECT reason, attempts, CAST(body AS TEXT) FROM tbx_dead_letters").fetch_all(&pool).await.unwrap();
+    let rows = sqlx::query("SELECT reason, attempts, CAST(body AS TEXT) FROM tbx_dead_letters")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
     pool.close().await;
     rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
 }
@@ -62,7 +67,8 @@ async fn notified_before(tbx: &tbx_it::Tbx, mark: u64) -> Vec<String> {
     let body = serde_json::json!({ "topic": "test.mark", "event": "Mark", "data": mark });
     let answer = tbx.notifier().json(http::Method::POST, "/api/notifications", &body).await.unwrap();
     assert_eq!(answer.status, 202);
-    let mut stream = tbx.stream("/api/notifications/stream?topics=student.created,test.mark&from=oldest", None).await;
+    let mut stream =
+        tbx.stream("/api/notifications/stream?topics=student.created,test.mark&from=oldest", None).await;
     let mut names = Vec::new();
     loop {
         let event = within("the stream goes on to the mark", stream.next()).await.unwrap();

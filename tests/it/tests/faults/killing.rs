@@ -66,7 +66,8 @@ impl Watcher {
 async fn every_answered_write_reaches_a_resuming_client_once_and_in_order_whatever_is_killed() {
     let setup = Setup::new().with("TBX_LOG", "warn,tbx=info");
     let answered = Arc::new(Mutex::new(Answered::default()));
-    let mut watcher = Watcher { stream: Resuming::new("/api/notifications/stream?topics=student.*"), seen: Vec::new() };
+    let mut watcher =
+        Watcher { stream: Resuming::new("/api/notifications/stream?topics=student.*"), seen: Vec::new() };
     let mut tbx = setup.start().await;
     watcher.stream.connect(tbx.address("notifier")).await.unwrap();
     let connected = within("connected", watcher.stream.next()).await.unwrap();
@@ -122,7 +123,10 @@ async fn write(mut api: Client, round: usize, writer: usize, answered: Arc<Mutex
         for version in 2..=fastrand::u64(1..6) {
             answered.lock().await.unsure.insert(id.clone(), version);
             let change = json!({ "lastName": format!("Version {version}") });
-            let Ok(answer) = api.json(http::Method::PATCH, &format!("/api/students/{id}"), &change).await else { return };
+            let Ok(answer) = api.json(http::Method::PATCH, &format!("/api/students/{id}"), &change).await
+            else {
+                return;
+            };
             assert_eq!(answer.status, 200, "{:?}", answer.body);
             assert_eq!(answer.json()["version"], version);
             let mut answered = answered.lock().await;
@@ -191,10 +195,15 @@ async fn all_versions(tbx: &Tbx, answered: &Mutex<Answered>) -> usize {
 /// The events of each student that tell of a change, in the order seen.
 fn changes(seen: &[Event]) -> BTreeMap<String, Vec<(u64, String)>> {
     let mut changes: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
-    for event in seen.iter().filter(|event| ["StudentCreated", "StudentUpdated"].contains(&event.event.as_str())) {
+    for event in
+        seen.iter().filter(|event| ["StudentCreated", "StudentUpdated"].contains(&event.event.as_str()))
+    {
         let body = event.json();
         let id = body["student"]["id"].as_str().unwrap().to_owned();
-        changes.entry(id).or_default().push((body["student"]["version"].as_u64().unwrap(), event.event.clone()));
+        changes
+            .entry(id)
+            .or_default()
+            .push((body["student"]["version"].as_u64().unwrap(), event.event.clone()));
     }
     changes
 }
@@ -210,10 +219,14 @@ fn verify(answered: &Answered, seen: &[Event]) {
     for (id, versions) in &answered.versions {
         let seen = changes.get(id).unwrap_or_else(|| panic!("student {id} was never seen"));
         for (version, event) in versions {
-            assert!(seen.contains(&(*version, (*event).to_owned())), "student {id}: version {version} was not seen");
+            assert!(
+                seen.contains(&(*version, (*event).to_owned())),
+                "student {id}: version {version} was not seen"
+            );
         }
     }
-    let mut ids: Vec<&str> = seen.iter().filter(|event| event.event != "connected").map(|event| event.id.as_str()).collect();
+    let mut ids: Vec<&str> =
+        seen.iter().filter(|event| event.event != "connected").map(|event| event.id.as_str()).collect();
     let all = ids.len();
     ids.sort_unstable();
     ids.dedup();

@@ -1,4 +1,5 @@
 //! What is killed, and what it must not cost.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash_points;
 mod killing;

@@ -13,7 +13,10 @@ async fn a_message_that_ends_the_process_becomes_a_dead_letter_and_the_rest_flow
     let mut aborts = 0;
     loop {
         let mut command = tokio::process::Command::new(binary("tbx-crash-at"));
-        command.arg("in-handler").args(if aborts == 0 { &names[..] } else { &[] }).current_dir(setup.folder());
+        command
+            .arg("in-handler")
+            .args(if aborts == 0 { &names[..] } else { &[] })
+            .current_dir(setup.folder());
         let status = within("the process ends", command.kill_on_drop(true).status()).await.unwrap();
         if status.success() {
             break;

@@ -1,1 +1,14 @@
-fn main() {}
+//! What is seen from outside, tested from outside: the real binary, real sockets, a folder and free ports for each test.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod commands;
+mod conditions;
+mod documents;
+mod health;
+mod listing;
+mod publish;
+mod shutdown;
+mod stream;
+mod students;
+mod support;

@@ -1,0 +1,37 @@
+//! Numbers and their bars.
+
+use std::process::ExitCode;
+
+/// What was measured.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    measured: usize,
+    missed: usize,
+}
+
+impl Report {
+    /// Notes the median of several runs, held to a bar from above.
+    pub(crate) fn at_most(&mut self, what: &str, unit: &str, bar: f64, mut runs: Vec<f64>) {
+        runs.sort_by(f64::total_cmp);
+        let median = runs[runs.len() / 2];
+        let verdict = if median <= bar { "met" } else { "MISSED" };
+        self.measured += 1;
+        self.missed += usize::from(median > bar);
+        let (least, most) = (runs[0], runs[runs.len() - 1]);
+        println!(
+            "{verdict:<6} {what}: {median:.2} {unit} (bar {bar} {unit}; {least:.2} to {most:.2} in {} runs)",
+            runs.len()
+        );
+    }
+
+    pub(crate) fn finish(self) -> ExitCode {
+        println!("{} of {} bars met", self.measured - self.missed, self.measured);
+        if self.missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// The value below which `share` of the sorted values lie.
+pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let index = (sorted.len() as f64 * share).ceil() as usize;
+    sorted[index.clamp(1, sorted.len()) - 1]
+}
