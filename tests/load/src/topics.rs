@@ -25,9 +25,17 @@ pub(crate) fn run(report: &mut Report) {
     let mut ratios = Vec::new();
     for _ in 0..RUNS {
         let (few, many) = (hub_cost_per_message(FEW), hub_cost_per_message(MANY));
-        println!("       the hub alone: {:.2} µs with {FEW} topics, {:.2} µs with {MANY}", micros(few), micros(many));
+        println!(
+            "       the hub alone: {:.2} µs with {FEW} topics, {:.2} µs with {MANY}",
+            micros(few),
+            micros(many)
+        );
         let (few, many) = (process_cost_per_message(FEW), process_cost_per_message(MANY));
-        println!("       the process: {:.0} µs with {FEW} topics, {:.0} µs with {MANY}", micros(few), micros(many));
+        println!(
+            "       the process: {:.0} µs with {FEW} topics, {:.0} µs with {MANY}",
+            micros(few),
+            micros(many)
+        );
         ratios.push(micros(many) / micros(few));
     }
     report.at_most("cost per message with 10,000 topics over that with 10", "times", 1.2, ratios);
@@ -41,7 +49,8 @@ fn process_cost_per_message(topics: usize) -> Duration {
         let mut streams = JoinSet::new();
         let wanted = POSTS / topics;
         for number in 0..topics {
-            let mut stream = tbx.stream(&format!("/api/notifications/stream?topics=order.n{number}"), None).await;
+            let mut stream =
+                tbx.stream(&format!("/api/notifications/stream?topics=order.n{number}"), None).await;
             assert_eq!(stream.next().await.expect("a stream").event, "connected");
             // Many have less than one message each: the first of them have theirs.
             let wanted = wanted + usize::from(number < POSTS % topics);
@@ -61,7 +70,8 @@ fn process_cost_per_message(topics: usize) -> Duration {
                 for number in (publisher..POSTS).step_by(PUBLISHERS) {
                     let topic = format!("order.n{}", number % topics);
                     let body = serde_json::json!({ "topic": topic, "event": "Happened", "data": number });
-                    let answer = notifier.json(http::Method::POST, "/api/notifications", &body).await.unwrap();
+                    let answer =
+                        notifier.json(http::Method::POST, "/api/notifications", &body).await.unwrap();
                     assert_eq!(answer.status, 202);
                 }
             });
@@ -78,7 +88,8 @@ fn process_cost_per_message(topics: usize) -> Duration {
 fn processor_time(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let (_, fields) = stat.rsplit_once(')').unwrap();
-    let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
+    let ticks: u64 =
+        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
     Duration::from_millis(ticks * 10)
 }
 

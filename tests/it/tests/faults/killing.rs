@@ -43,23 +43,30 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn follow(&mut self, tbx: &Tbx, until: impl Fn(&[Event]) -> bool) {
+    /// Reads on until so many changes were seen in all.
+    async fn follow(&mut self, tbx: &Tbx, wanted: usize) {
         let address = tbx.address("notifier");
+        let mut changes = self.seen.iter().filter(|event| is_change(event)).count();
         within("the stream shows every answered write", async {
-            while !until(&self.seen) {
+            while changes < wanted {
                 if self.stream.connect(address).await.is_err() {
                     continue;
                 }
-                while let Some(event) = self.stream.next().await {
+                while changes < wanted
+                    && let Some(event) = self.stream.next().await
+                {
+                    changes += usize::from(is_change(&event));
                     self.seen.push(event);
-                    if until(&self.seen) {
-                        break;
-                    }
                 }
             }
         })
         .await;
     }
+}
+
+/// Whether an event tells of a write, and not of the cache.
+fn is_change(event: &Event) -> bool {
+    ["StudentCreated", "StudentUpdated"].contains(&event.event.as_str())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,9 +109,9 @@ async fn every_answered_write_reaches_a_resuming_client_once_and_in_order_whatev
 
     let expected = answered.lock().await.versions.values().map(Vec::len).sum::<usize>();
     assert!(expected >= rounds() * WRITES, "{expected} writes were answered");
-    at_rest(&tbx, &answered).await;
+    at_rest(&tbx).await;
     let wanted = all_versions(&tbx, &answered).await;
-    watcher.follow(&tbx, |seen| changes(seen).values().map(Vec::len).sum::<usize>() >= wanted).await;
+    watcher.follow(&tbx, wanted).await;
     let answered = answered.lock().await;
     verify(&answered, &watcher.seen);
     println!("{} rounds, {} writes answered, {} events seen", rounds(), answered.writes, watcher.seen.len());
@@ -156,7 +163,7 @@ async fn resolve(tbx: &Tbx, answered: &Mutex<Answered>) {
 }
 
 /// Waits until the worker has finished every event: `updates` equals `version` for every student there is.
-async fn at_rest(tbx: &Tbx, _: &Mutex<Answered>) {
+async fn at_rest(tbx: &Tbx) {
     eventually("updates equals version for every student", || async {
         for student in students(tbx).await {
             if student["updates"] != student["version"] {
@@ -195,9 +202,7 @@ async fn all_versions(tbx: &Tbx, answered: &Mutex<Answered>) -> usize {
 /// The events of each student that tell of a change, in the order seen.
 fn changes(seen: &[Event]) -> BTreeMap<String, Vec<(u64, String)>> {
     let mut changes: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
-    for event in
-        seen.iter().filter(|event| ["StudentCreated", "StudentUpdated"].contains(&event.event.as_str()))
-    {
+    for event in seen.iter().filter(|event| is_change(event)) {
         let body = event.json();
         let id = body["student"]["id"].as_str().unwrap().to_owned();
         changes
