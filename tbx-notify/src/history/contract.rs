@@ -66,7 +66,8 @@ pub trait History: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Arc<Entry>>, HistoryError>;
 
-    /// Whether an entry after the offset `after` that `topics` want was trimmed.
+    /// Whether an entry after the offset `after` that `topics` want was trimmed. A history that has to forget which topics it trimmed long ago answers
+    /// `true` for any place from as far back.
     fn has_trimmed(&self, topics: &TopicSet, after: u64) -> bool;
 
     /// Whether the history can be read and appended to, for health checks.
@@ -118,7 +119,8 @@ impl Bounds {
 /// How much is kept. What exceeds either bound is trimmed, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// So many entries; 100,000 unless set. Each costs its body on disk and about 16 bytes of memory in a durable history.
+    /// So many entries; 100,000 unless set. Each costs its body on disk and about 16 bytes of memory in a durable history, each
+    /// topic about 200 bytes; of topics of which nothing is kept the latest 10,000 are remembered.
     pub max_count: u64,
     /// For so long; 24 hours unless set.
     pub max_age: Duration,

@@ -1,17 +1,24 @@
 //! Which offsets belong to which topic: what makes catching up cost only what is delivered.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use tbx_bus::Topic;
 
 use super::topic_tree::TopicTree;
 use crate::TopicSet;
 
+/// How many topics are remembered of which nothing is kept. Each costs about 200 bytes.
+const MAX_EMPTIED: usize = 10_000;
+
 /// The offsets of a history by topic, and how far each topic was trimmed.
 #[derive(Debug, Default)]
 pub(super) struct TopicIndex {
     topics: TopicTree<TopicLog>,
+    /// The topics of which nothing is kept, by their newest trimmed offset.
+    emptied: BTreeMap<u64, Topic>,
+    /// Topics that were trimmed up to here may have been forgotten.
+    forgotten_through: u64,
 }
 
 #[derive(Debug, Default)]
@@ -24,29 +31,53 @@ struct TopicLog {
 impl TopicIndex {
     /// Enters an offset; they come in order.
     pub(super) fn add(&mut self, topic: &Topic, offset: u64) {
-        self.topics.entry(topic).offsets.push_back(offset);
+        let log = self.topics.entry(topic);
+        if log.offsets.is_empty() {
+            self.emptied.remove(&log.trimmed_through);
+        }
+        log.offsets.push_back(offset);
     }
 
-    /// Removes the oldest offset of a topic.
+    /// Removes the offsets of a topic up to `offset`, which was one of them.
     pub(super) fn trim(&mut self, topic: &Topic, offset: u64) {
-        if let Some(log) = self.topics.get_mut(topic) {
-            while log.offsets.front().is_some_and(|oldest| *oldest <= offset) {
-                log.offsets.pop_front();
-            }
-            log.trimmed_through = log.trimmed_through.max(offset);
+        let log = self.topics.entry(topic);
+        while log.offsets.front().is_some_and(|oldest| *oldest <= offset) {
+            log.offsets.pop_front();
+        }
+        log.trimmed_through = log.trimmed_through.max(offset);
+        if log.offsets.is_empty() {
+            self.emptied.insert(log.trimmed_through, topic.clone());
         }
     }
 
-    /// Remembers that a topic was trimmed, as when a history is opened again.
+    /// Forgets the topics that were trimmed longest ago, when there are too many of which nothing is kept. Who comes back to one of them, or to any
+    /// topic from as far back, is told of a gap to be safe. Returns the forgotten ones.
+    pub(super) fn bound(&mut self) -> Vec<Topic> {
+        let mut forgotten = Vec::new();
+        while self.emptied.len() > MAX_EMPTIED
+            && let Some((through, topic)) = self.emptied.pop_first()
+        {
+            self.topics.remove(&topic);
+            self.forget_through(through);
+            forgotten.push(topic);
+        }
+        forgotten
+    }
+
+    /// Up to which offset topics may have been forgotten.
     #[cfg(feature = "sqlite")]
-    pub(super) fn remember_trimmed(&mut self, topic: &Topic, through: u64) {
-        let log = self.topics.entry(topic);
-        log.trimmed_through = log.trimmed_through.max(through);
+    pub(super) fn forgotten_through(&self) -> u64 {
+        self.forgotten_through
+    }
+
+    /// Remembers that topics were forgotten, as when a history is opened again.
+    pub(super) fn forget_through(&mut self, through: u64) {
+        self.forgotten_through = self.forgotten_through.max(through);
     }
 
     /// Whether something after `after` that `topics` want was trimmed.
     pub(super) fn has_trimmed(&self, topics: &TopicSet, after: u64) -> bool {
-        let mut trimmed = false;
+        let mut trimmed = after < self.forgotten_through;
         for pattern in topics.patterns() {
             self.topics.matching(pattern, &mut |log| trimmed |= log.trimmed_through > after);
         }
@@ -113,5 +144,22 @@ mod tests {
         assert!(!index.has_trimmed(&TopicSet::parse("busy").unwrap(), 2));
         assert!(index.has_trimmed(&TopicSet::everything(), 0));
         assert_eq!(index.find(&TopicSet::everything(), 0, 3, 10), [3]);
+    }
+
+    #[test]
+    fn topics_of_which_nothing_is_kept_are_forgotten_in_the_end_and_told_as_a_gap() {
+        let mut index = TopicIndex::default();
+        let topic = |number: u64| Topic::new(&format!("once.n{number}")).unwrap();
+        let newest = MAX_EMPTIED as u64 + 3;
+        for offset in 1..=newest {
+            index.add(&topic(offset), offset);
+            index.trim(&topic(offset), offset);
+        }
+        assert_eq!(index.bound(), [topic(1), topic(2), topic(3)]);
+        let forgotten = TopicSet::parse("once.n1").unwrap();
+        assert!(index.has_trimmed(&forgotten, 0));
+        assert!(index.has_trimmed(&forgotten, 2), "to be safe");
+        assert!(!index.has_trimmed(&forgotten, 3));
+        assert!(index.bound().is_empty());
     }
 }

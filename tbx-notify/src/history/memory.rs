@@ -84,6 +84,7 @@ impl Log {
             self.ids.remove(oldest.notification().id());
             self.entries.pop_front();
         }
+        self.index.bound();
     }
 }
 

@@ -24,6 +24,17 @@ struct FeedState {
     vacant: Vec<usize>,
 }
 
+/// What follows a place in a feed.
+#[derive(Debug)]
+pub(super) enum NextInFeed {
+    /// This entry.
+    Entry(Arc<Entry>),
+    /// Nothing yet.
+    Nothing,
+    /// Some of it is only in the history.
+    Forgotten,
+}
+
 /// Where a reader leaves its waker.
 #[derive(Debug, Default)]
 pub(super) struct WakeCell(Mutex<Option<Waker>>);
@@ -54,16 +65,16 @@ impl Feed {
         Self { pattern, state: Mutex::new(state) }
     }
 
-    /// Adds an entry and wakes everyone. An entry that is already there is left alone.
+    /// Adds an entry. Readers are woken once every feed has it; see [`wake_all`](Self::wake_all).
     pub(super) fn push(&self, entry: &Arc<Entry>) {
+        self.lock().entries.push_back(Arc::clone(entry));
+    }
+
+    /// Nothing is known up to `offset`, because it was trimmed before it got here.
+    pub(super) fn skip_to(&self, offset: u64) {
         let mut state = self.lock();
-        if state.entries.back().is_some_and(|last| last.offset() >= entry.offset()) {
-            return;
-        }
-        state.entries.push_back(Arc::clone(entry));
-        for reader in state.readers.iter().flatten() {
-            reader.wake();
-        }
+        state.entries.clear();
+        state.complete_after = state.complete_after.max(offset);
     }
 
     /// Forgets entries up to `offset`; who still needs them finds them in the history.
@@ -75,20 +86,21 @@ impl Feed {
         }
     }
 
-    /// Whether every matching entry after `offset` is here.
-    pub(super) fn is_complete_after(&self, offset: u64) -> bool {
-        offset >= self.complete_after()
-    }
-
     pub(super) fn complete_after(&self) -> u64 {
         self.lock().complete_after
     }
 
-    /// The first entry after `offset`.
-    pub(super) fn first_after(&self, offset: u64) -> Option<Arc<Entry>> {
+    /// What follows `offset`, up to the offset `head`. One look under one lock: between two, an entry could be forgotten.
+    pub(super) fn next_after(&self, offset: u64, head: u64) -> NextInFeed {
         let state = self.lock();
+        if offset < state.complete_after {
+            return NextInFeed::Forgotten;
+        }
         let index = state.entries.partition_point(|entry| entry.offset() <= offset);
-        state.entries.get(index).cloned()
+        match state.entries.get(index).filter(|entry| entry.offset() <= head) {
+            Some(entry) => NextInFeed::Entry(Arc::clone(entry)),
+            None => NextInFeed::Nothing,
+        }
     }
 
     pub(super) fn join(&self, cell: Arc<WakeCell>) -> usize {

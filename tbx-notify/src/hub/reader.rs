@@ -3,10 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::feed::{Feed, WakeCell};
+use tokio::task::JoinHandle;
+
+use super::feed::{Feed, NextInFeed, WakeCell};
 use super::start::Start;
 use super::tail::Shared;
 use crate::history::HistoryError;
@@ -31,11 +33,19 @@ pub struct Reader {
     has_caught_up: bool,
     first_gap: Option<Gap>,
     page: std::vec::IntoIter<Arc<Entry>>,
-    /// A read from the history. In a mutex only to be `Sync`, which hosts ask of response bodies; nobody contends for it.
-    reading: Option<Mutex<PageFuture>>,
+    /// A read from the history, in a task of its own: a client that stops reading stops polling us, and would hold a connection of the
+    /// history half-way through a query for as long as it likes.
+    reading: Option<ReadingPage>,
 }
 
-type PageFuture = Pin<Box<dyn Future<Output = Page> + Send>>;
+/// A page under way; dropped, it is given up.
+struct ReadingPage(JoinHandle<Page>);
+
+impl Drop for ReadingPage {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 struct Page {
     entries: Vec<Arc<Entry>>,
@@ -137,10 +147,12 @@ impl Reader {
     /// Moves the position over entries that are of no interest, up to the newest, so that a reader of quiet topics stays near
     /// the head. Call it only after [`poll_next`](Self::poll_next) was pending. Returns the position.
     pub fn checkpoint(&mut self) -> Position {
-        // The head first: an entry of interest that is published meanwhile lies behind it.
-        let head = self.hub.head();
-        if self.reading.is_none() && self.page.len() == 0 && self.is_live() && self.peek_feeds().is_none() {
-            self.cursor = self.cursor.max(head);
+        if self.reading.is_none() && self.page.len() == 0 {
+            // The head first: an entry of interest that is published meanwhile lies behind it.
+            let head = self.hub.head();
+            if matches!(self.next_in_feeds(head), NextInFeed::Nothing) {
+                self.cursor = self.cursor.max(head);
+            }
         }
         self.position()
     }
@@ -170,48 +182,53 @@ impl Reader {
                 return Poll::Ready(Next::Entry(entry));
             }
             if self.reading.is_none() {
-                if self.is_live() {
-                    if let Some(entry) = self.peek_feeds() {
+                match self.next_in_feeds(self.hub.head()) {
+                    NextInFeed::Entry(entry) => {
                         self.cursor = entry.offset();
                         return Poll::Ready(Next::Entry(entry));
                     }
-                    // An entry may have been forgotten between the two looks; then the history has it.
-                    if self.is_live() {
+                    NextInFeed::Nothing => {
                         self.has_caught_up = true;
                         return Poll::Pending;
                     }
+                    NextInFeed::Forgotten => {}
                 }
-                self.reading = Some(Mutex::new(self.read_page()));
             }
-            let Some(reading) = &mut self.reading else { continue };
-            let reading = reading.get_mut().unwrap_or_else(PoisonError::into_inner);
-            let Poll::Ready(page) = reading.as_mut().poll(cx) else { return Poll::Pending };
+            let reading = self.reading.take().unwrap_or_else(|| self.read_page());
+            let reading = self.reading.insert(reading);
+            let read = std::task::ready!(Pin::new(&mut reading.0).poll(cx));
             self.reading = None;
+            // A read that panicked was reported by the runtime; it is begun again.
+            let Ok(page) = read else { continue };
             if let Some(gap) = self.turn_to(page) {
                 return Poll::Ready(Next::Gap(gap));
             }
         }
     }
 
-    /// Whether the feeds hold everything after the cursor.
-    fn is_live(&self) -> bool {
-        self.feeds.iter().all(|(feed, _)| feed.is_complete_after(self.cursor))
-    }
-
-    /// The next entry in the feeds: the smallest offset of all patterns.
-    fn peek_feeds(&self) -> Option<Arc<Entry>> {
-        self.feeds
-            .iter()
-            .filter_map(|(feed, _)| feed.first_after(self.cursor))
-            .min_by_key(|entry| entry.offset())
+    /// What follows the cursor in all feeds, up to `head`: the smallest offset of all patterns.
+    fn next_in_feeds(&self, head: u64) -> NextInFeed {
+        let mut first: Option<Arc<Entry>> = None;
+        for (feed, _) in &self.feeds {
+            match feed.next_after(self.cursor, head) {
+                NextInFeed::Forgotten => return NextInFeed::Forgotten,
+                NextInFeed::Nothing => {}
+                NextInFeed::Entry(entry) => {
+                    if first.as_ref().is_none_or(|first| entry.offset() < first.offset()) {
+                        first = Some(entry);
+                    }
+                }
+            }
+        }
+        first.map_or(NextInFeed::Nothing, NextInFeed::Entry)
     }
 
     /// Reads on from the cursor to where the feeds begin.
-    fn read_page(&self) -> PageFuture {
+    fn read_page(&self) -> ReadingPage {
         let history = Arc::clone(&self.hub.history);
         let (topics, after) = (self.topics.clone(), self.cursor);
         let through = self.feeds.iter().map(|(feed, _)| feed.complete_after()).max().unwrap_or_default();
-        Box::pin(async move {
+        ReadingPage(tokio::spawn(async move {
             loop {
                 match history.read_matching(&topics, after, through, PAGE).await {
                     Ok(entries) => {
@@ -229,7 +246,7 @@ impl Reader {
                     }
                 }
             }
-        })
+        }))
     }
 
     /// Goes on with a page that was read. A gap comes before its entries.

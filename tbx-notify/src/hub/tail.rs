@@ -1,7 +1,7 @@
 //! The hub itself: follows the history, admits readers, closes.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tbx_bus::Backoff;
@@ -54,6 +54,8 @@ pub(super) struct Shared {
     pub(super) epoch: Epoch,
     /// Taken to publish, to join and to leave; never to read. Lock order: the window before any feed.
     window: Mutex<Window>,
+    /// The head of the window, for readers, who never take its lock.
+    head: Arc<AtomicU64>,
     max_readers: usize,
     readers: AtomicUsize,
     closing: AtomicBool,
@@ -65,11 +67,13 @@ impl Hub {
     /// A hub over `history`. Nothing flows until [`run`](Self::run) does.
     #[must_use]
     pub fn new(history: Arc<dyn History>, options: HubOptions) -> Self {
-        let Bounds { epoch, newest: head, .. } = history.bounds();
+        let Bounds { epoch, newest, .. } = history.bounds();
+        let head = Arc::new(AtomicU64::new(newest));
         Self(Arc::new(Shared {
             history,
             epoch,
-            window: Mutex::new(Window::new(head, &options)),
+            window: Mutex::new(Window::new(Arc::clone(&head), &options)),
+            head,
             max_readers: options.max_readers,
             readers: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
@@ -87,7 +91,7 @@ impl Hub {
         let backoff = Backoff::fast();
         let mut failures = 0;
         loop {
-            let head = self.0.window().head();
+            let head = self.0.head();
             tokio::select! {
                 () = stop.cancelled() => return,
                 grown = newest.wait_for(|newest| *newest > head) => if grown.is_err() {
@@ -97,6 +101,11 @@ impl Hub {
             match self.0.history.read(head, BATCH).await {
                 Ok(entries) => {
                     failures = 0;
+                    if entries.is_empty() {
+                        // All of it was trimmed before it was read.
+                        let bounds = self.0.history.bounds();
+                        self.0.window().skip_to(bounds.tail().offset.max(head));
+                    }
                     for entry in &entries {
                         self.0.window().push(entry);
                     }
@@ -142,7 +151,7 @@ impl Hub {
     /// The place up to which readers have been served.
     #[must_use]
     pub fn head(&self) -> Position {
-        Position::new(self.0.epoch, self.0.window().head())
+        Position::new(self.0.epoch, self.0.head())
     }
 
     /// How many readers there are.
@@ -170,7 +179,7 @@ impl Shared {
     }
 
     pub(super) fn head(&self) -> u64 {
-        self.window().head()
+        self.head.load(Ordering::Acquire)
     }
 
     pub(super) fn is_closing(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tbx_bus::TopicPattern;
 
@@ -17,14 +18,14 @@ pub(super) struct Window {
     /// The entries that some feed holds, with the feeds that do.
     held: VecDeque<(Arc<Entry>, Vec<Arc<Feed>>)>,
     bytes: usize,
-    /// Everything up to here was given to the feeds.
-    head: u64,
+    /// Everything up to here is in the feeds. Readers load it before they look into their feeds, and take nothing beyond it.
+    head: Arc<AtomicU64>,
     max_entries: usize,
     max_bytes: usize,
 }
 
 impl Window {
-    pub(super) fn new(head: u64, options: &HubOptions) -> Self {
+    pub(super) fn new(head: Arc<AtomicU64>, options: &HubOptions) -> Self {
         Self {
             feeds: PatternTree::default(),
             held: VecDeque::new(),
@@ -36,24 +37,30 @@ impl Window {
     }
 
     pub(super) fn head(&self) -> u64 {
-        self.head
+        self.head.load(Ordering::Acquire)
     }
 
     /// Gives an entry to the feeds that match, and forgets the oldest that no longer fit.
+    ///
+    /// The head moves when every feed has the entry, and the readers are woken after that: a reader of several patterns never takes an entry while
+    /// an older one is still on its way into another of its feeds.
     pub(super) fn push(&mut self, entry: &Arc<Entry>) {
-        if entry.offset() <= self.head {
+        let head = self.head();
+        if entry.offset() <= head {
             return;
         }
+        if entry.offset() > head + 1 {
+            // Offsets have no holes: what lies between was trimmed before it was read here.
+            self.skip_to(entry.offset() - 1);
+        }
         let mut matching: Vec<Arc<Feed>> = Vec::new();
-        self.feeds.matching(entry.notification().topic(), &mut |feed| {
-            // A pattern with several `#` is found more than once; such patterns are rare and their finds are neighbours.
-            if !matching.iter().any(|known| Arc::ptr_eq(known, feed)) {
-                matching.push(Arc::clone(feed));
-            }
-        });
-        self.head = entry.offset();
+        self.feeds.matching(entry.notification().topic(), &mut |feed| matching.push(Arc::clone(feed)));
         for feed in &matching {
             feed.push(entry);
+        }
+        self.head.store(entry.offset(), Ordering::Release);
+        for feed in &matching {
+            feed.wake_all();
         }
         if matching.is_empty() {
             return;
@@ -69,9 +76,18 @@ impl Window {
         }
     }
 
+    /// Goes on behind `offset`: what lies before it was trimmed unseen, and readers who wanted it are told by the history.
+    pub(super) fn skip_to(&mut self, offset: u64) {
+        self.held.clear();
+        self.bytes = 0;
+        self.feeds.each(&mut |feed| feed.skip_to(offset));
+        self.head.store(offset, Ordering::Release);
+        self.feeds.each(&mut |feed| feed.wake_all());
+    }
+
     /// The feed of `pattern`; a new one knows what comes from now on.
     pub(super) fn feed(&mut self, pattern: &TopicPattern) -> Arc<Feed> {
-        let head = self.head;
+        let head = self.head();
         Arc::clone(self.feeds.get_or_insert_with(pattern, || Arc::new(Feed::new(pattern.clone(), head))))
     }
 

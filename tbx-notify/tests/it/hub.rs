@@ -1,7 +1,8 @@
 //! Readers: live, catching up, and everything in between.
 
-use tbx_notify::hub::{From, GapReason, HubOptions, Next, Start};
-use tbx_notify::{Position, TopicSet};
+use tbx_notify::history::{History, MemoryHistory, Retention};
+use tbx_notify::hub::{From, GapReason, Hub, HubOptions, Next, Start};
+use tbx_notify::{EventName, Notification, Position, TopicSet};
 
 use super::support::{bodies, fixture, within};
 
@@ -164,4 +165,55 @@ async fn closing_reaches_readers_that_wait() {
     fixture.hub.close();
     assert!(matches!(within(waiting).await.unwrap(), Next::Closing));
     assert!(fixture.hub.read(topics("a"), Start::Head).is_err());
+}
+
+/// The hub pushes into one feed after the other while readers of many feeds look on, on other threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_reader_of_many_patterns_misses_nothing_while_others_publish() {
+    const PATTERNS: usize = 32;
+    const ENTRIES: usize = 20_000;
+    let fixture = fixture(ENTRIES as u64, HubOptions::default().with_window(8, 1 << 20));
+    let all: Vec<String> = (0..PATTERNS).map(|number| format!("t{number}")).collect();
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut reader = fixture.hub.read(topics(&all.join(",")), Start::Head).unwrap();
+            tokio::spawn(async move {
+                for wanted in 1..=ENTRIES as u64 {
+                    match reader.next().await {
+                        Next::Entry(entry) => assert_eq!(entry.offset(), wanted),
+                        other => panic!("{other:?} where {wanted} was wanted"),
+                    }
+                }
+            })
+        })
+        .collect();
+    for number in 0..ENTRIES {
+        fixture.tell(&all[number % PATTERNS], number).await;
+    }
+    for reader in readers {
+        within(reader).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_lags_behind_the_trimming_tells_its_readers() {
+    let retention = Retention { max_count: 3, max_age: std::time::Duration::from_secs(3600) };
+    let history = std::sync::Arc::new(MemoryHistory::new(retention));
+    let hub = Hub::new(history.clone(), HubOptions::default());
+    let mut reader = hub.read(topics("a"), Start::Head).unwrap();
+    for number in 0..10 {
+        let event = EventName::new("Happened").unwrap();
+        let topic = tbx_bus::Topic::new("a").unwrap();
+        let told =
+            Notification::new(tbx_bus::MessageId::generate(), topic, event, number.to_string()).unwrap();
+        history.append(told).await.unwrap();
+    }
+    // Only now does the hub follow.
+    let stop = tokio_util::sync::CancellationToken::new();
+    let following = tokio::spawn(hub.clone().run(stop.clone()));
+    let Next::Gap(gap) = within(reader.next()).await else { panic!("a gap") };
+    assert_eq!(gap.resumes_after.offset, 7);
+    assert_eq!(bodies(&mut reader, 3).await, ["7", "8", "9"]);
+    stop.cancel();
+    following.await.unwrap();
 }

@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use tbx_bus::{DeadLetter, Reason, ReasonKind};
 use tbx_store::outbox::{OutboxEntry, OutboxStore, Settlement};
-use tbx_store::sqlite::SqliteDeadLetters;
+use tbx_store::sqlite::{SqliteDeadLetters, SqliteOutbox};
 
 use super::support::{Fixture, fixture, message};
 
@@ -110,4 +110,35 @@ async fn purging_touches_only_what_is_done_and_old() {
     assert_eq!(fixture.outbox.purge(Utc::now() + TimeDelta::minutes(1), 10).await.unwrap(), 1);
     let stats = fixture.outbox.stats().await.unwrap();
     assert_eq!((stats.pending, stats.handed), (0, 2));
+}
+
+/// Somebody else's application: its own file, pool, table and transaction.
+#[tokio::test]
+async fn a_foreign_application_appends_in_its_own_transaction_beside_its_own_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(folder.path().join("shop.db"))
+        .create_if_missing(true)
+        .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query("CREATE TABLE orders (number INTEGER PRIMARY KEY)").execute(&pool).await.unwrap();
+    tbx_store::sqlite::migrate(&pool).await.unwrap();
+    let outbox = SqliteOutbox::new(pool.clone());
+    for (number, commit) in [(1, true), (2, false)] {
+        let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        sqlx::query("INSERT INTO orders (number) VALUES (?)")
+            .bind(number)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        outbox.append(&mut transaction, "c", &message("order.placed", Some("k"))).await.unwrap();
+        if commit {
+            transaction.commit().await.unwrap();
+        } else {
+            transaction.rollback().await.unwrap();
+        }
+    }
+    let orders: i64 = sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(&pool).await.unwrap();
+    let claimed = outbox.settle_and_claim(&[], ALL, Utc::now()).await.unwrap();
+    assert_eq!((orders, claimed.len()), (1, 1));
 }

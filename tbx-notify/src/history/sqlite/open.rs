@@ -92,7 +92,11 @@ async fn load(pool: &SqlitePool) -> Result<Log, HistoryError> {
         .await
         .map_err(|error| failed("reading what was trimmed", error))?;
     for (text, through) in &trimmed {
-        index.remember_trimmed(&topic(text)?, offset(*through));
+        if text.is_empty() {
+            index.forget_through(offset(*through));
+        } else {
+            index.trim(&topic(text)?, offset(*through));
+        }
     }
     let rows: Vec<(i64, String)> = sqlx::query_as("SELECT offset, topic FROM history ORDER BY offset")
         .fetch_all(pool)
@@ -107,6 +111,7 @@ async fn load(pool: &SqlitePool) -> Result<Log, HistoryError> {
         index.add(&topic, offset(*number));
         last = Some((text, topic));
     }
+    index.bound();
     // The sequence remembers the newest offset also when every entry was trimmed.
     let newest: Option<i64> = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'history'")
         .fetch_optional(pool)

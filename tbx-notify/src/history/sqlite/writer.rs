@@ -209,12 +209,39 @@ impl Writer {
             trimmed.push((topic, u64::try_from(offset).unwrap_or_default()));
         }
         transaction.commit().await.map_err(|error| failed("trimming", error))?;
-        let mut log = self.shared.lock();
-        for (topic, offset) in &trimmed {
-            log.index.trim(topic, *offset);
-            log.oldest = log.oldest.max(offset + 1);
+        let (forgotten, through) = {
+            let mut log = self.shared.lock();
+            for (topic, offset) in &trimmed {
+                log.index.trim(topic, *offset);
+                log.oldest = log.oldest.max(offset + 1);
+            }
+            (log.index.bound(), log.index.forgotten_through())
+        };
+        if !forgotten.is_empty() {
+            self.forget(&forgotten, through).await?;
         }
         Ok(rows.len() as u64)
+    }
+}
+
+impl Writer {
+    /// Deletes what is remembered of topics. Left undone by a crash, it is done again: opening the file forgets the same ones.
+    async fn forget(&self, topics: &[Topic], through: u64) -> Result<(), HistoryError> {
+        let failed = |error| failed("forgetting topics", error);
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        sqlx::query("INSERT INTO history_trimmed (topic, through) VALUES ('', ?1) ON CONFLICT (topic) DO UPDATE SET through = ?1")
+            .bind(signed(through))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        for topic in topics {
+            sqlx::query("DELETE FROM history_trimmed WHERE topic = ?")
+                .bind(topic.as_str())
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
     }
 }
 

@@ -14,7 +14,7 @@ CREATE TABLE history_epoch (
     epoch INTEGER NOT NULL
 ) STRICT;
 
--- How far each topic was trimmed, so that only those who missed something are told.
+-- How far each topic was trimmed, so that only those who missed something are told. The row with no topic stands for those that were forgotten.
 CREATE TABLE history_trimmed (
     topic   TEXT PRIMARY KEY,
     through INTEGER NOT NULL
