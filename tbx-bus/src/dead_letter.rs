@@ -67,6 +67,8 @@ pub enum ReasonKind {
     Crashed,
     /// The bus will never take it.
     Unpublishable,
+    /// What is stored of it cannot be read.
+    Unreadable,
 }
 
 impl ReasonKind {
@@ -79,6 +81,7 @@ impl ReasonKind {
             Self::DeliveryLimit => "delivery-limit",
             Self::Crashed => "crashed",
             Self::Unpublishable => "unpublishable",
+            Self::Unreadable => "unreadable",
         }
     }
 }

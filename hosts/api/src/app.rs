@@ -53,9 +53,9 @@ pub fn app(api: Api) -> impl Endpoint<Output = Response> {
         .nest("/api", current);
     api.health
         .mount(routes)
-        .with(StreamPosition(api.stream_position))
         .with(BodyLimit(api.body_limit))
         .with(Problems::new().with_allow(allowed_methods))
+        .with(StreamPosition(api.stream_position))
         .with(RequestTrace)
         .map_to_response()
 }

@@ -9,7 +9,7 @@ const STREAM_POSITION: HeaderName = HeaderName::from_static("stream-position");
 
 type Source = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// Adds the header to the answers of every GET.
+/// Adds the header to the answers of every GET, refusals included.
 pub(crate) struct StreamPosition(pub(crate) Option<Source>);
 
 impl<E: Endpoint> Middleware<E> for StreamPosition {
@@ -29,7 +29,8 @@ impl<E: Endpoint> Endpoint for StreamPositionEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let reads = *request.method() == Method::GET && request.uri().path().starts_with("/api/");
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD)
+            && request.uri().path().starts_with("/api/");
         // Read before the query: what is published while it runs comes after the position.
         let position = self.source.as_ref().filter(|_| reads).map(|source| source());
         let mut response = self.inner.call(request).await?.into_response();

@@ -37,6 +37,14 @@ pub enum HostError {
     Task,
 }
 
+/// How many streams there may be: fewer than connections, so that one that comes too many is told when to come back instead of waiting unaccepted, and
+/// health checks are answered meanwhile.
+#[must_use]
+pub fn max_streams(config: &Config) -> usize {
+    let reserve = (config.max_connections / 16).clamp(1, 256);
+    config.max_connections.saturating_sub(reserve).max(1)
+}
+
 /// Looks after a history until `stop` is cancelled, in the check `history`.
 pub fn history_probe(
     history: Arc<dyn History>,
@@ -76,7 +84,7 @@ pub async fn run(config: &Config) -> Result<(), HostError> {
         }
         HistoryUrl::Memory => (Arc::new(MemoryHistory::new(retention)), None),
     };
-    let hub = Hub::new(Arc::clone(&history), HubOptions::default().with_max_readers(config.max_connections));
+    let hub = Hub::new(Arc::clone(&history), HubOptions::default().with_max_readers(max_streams(config)));
     let health = Health::new();
     let check = health.register("tasks");
     check.pass();

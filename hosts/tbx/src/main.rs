@@ -6,6 +6,7 @@ mod commands;
 mod embedded;
 mod exit;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use crate::cli::Command;
@@ -21,8 +22,9 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Failure> {
     let (command, loaded) = cli::read()?;
     if matches!(command, Command::Config) {
-        print!("{}", loaded.render());
-        return Ok(());
+        return std::io::stdout()
+            .write_all(loaded.render().as_bytes())
+            .map_err(|error| Failure::failed(&error));
     }
     let config = loaded.config;
     tbx_service::logging::init(&config.log, config.log_format).map_err(|error| Failure::usage(&error))?;

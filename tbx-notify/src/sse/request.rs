@@ -25,8 +25,6 @@ impl SseRequest {
         let query = parts.uri.query().unwrap_or_default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                // Empty is what a form sends that nobody filled in.
-                "topics" if value.is_empty() => {}
                 "topics" => topics.push(value.into_owned()),
                 "lastEventId" => last_event_id = Some(value.into_owned()),
                 "from" => {

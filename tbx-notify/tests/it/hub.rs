@@ -1,6 +1,6 @@
 //! Readers: live, catching up, and everything in between.
 
-use tbx_notify::history::{History, MemoryHistory, Retention};
+use tbx_notify::history::{History, MemoryHistory, Retention, SqliteHistory};
 use tbx_notify::hub::{From, GapReason, Hub, HubOptions, Next, Start};
 use tbx_notify::{EventName, Notification, Position, TopicSet};
 
@@ -216,4 +216,38 @@ async fn a_hub_that_lags_behind_the_trimming_tells_its_readers() {
     assert_eq!(bodies(&mut reader, 3).await, ["7", "8", "9"]);
     stop.cancel();
     following.await.unwrap();
+}
+
+/// Clients that stop reading stop polling their reader, in the middle of whatever it was doing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_stop_half_way_do_not_keep_others_from_catching_up() {
+    const ENTRIES: usize = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let retention = Retention { max_count: ENTRIES as u64, max_age: std::time::Duration::from_secs(3600) };
+    let path = folder.path().join("history.db");
+    let history = std::sync::Arc::new(SqliteHistory::open(&path, retention).await.unwrap());
+    let append = |number: usize| {
+        let (history, topic) = (history.clone(), tbx_bus::Topic::new("a").unwrap());
+        let event = EventName::new("Happened").unwrap();
+        let told =
+            Notification::new(tbx_bus::MessageId::generate(), topic, event, number.to_string()).unwrap();
+        async move { history.append(told).await.unwrap() }
+    };
+    tokio::task::JoinSet::from_iter((0..ENTRIES).map(append)).join_all().await;
+    let hub = Hub::new(history.clone(), HubOptions::default());
+    let mut stalled = Vec::new();
+    for _ in 0..16 {
+        let mut reader = hub.read(topics("a"), Start::Oldest).unwrap();
+        // Polled until it waits for the history, and never again.
+        std::future::poll_fn(|cx| {
+            while reader.poll_next(cx).is_ready() {}
+            std::task::Poll::Ready(())
+        })
+        .await;
+        stalled.push(reader);
+    }
+    let mut reader = hub.read(topics("a"), Start::Oldest).unwrap();
+    assert_eq!(bodies(&mut reader, ENTRIES).await.len(), ENTRIES);
+    history.check().await.unwrap();
+    drop(stalled);
 }

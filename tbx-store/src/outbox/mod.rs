@@ -8,7 +8,7 @@
 //!
 //! - Nothing is published before the commit; nothing committed goes unpublished, whatever dies in between.
 //! - At most one message of a key is unconfirmed at a time; messages of different keys are published side by side.
-//! - An attempt is counted durably *before* the message is handed over. After a crash, what was handed over then is tried
+//! - An attempt is counted *before* the message is handed over. After a crash, what was handed over then is tried
 //!   again one by one, so a message that ends the process is the only one charged for it, and ends as a dead letter.
 
 mod contract;

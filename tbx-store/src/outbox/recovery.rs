@@ -3,6 +3,8 @@
 //! Any of these messages may be what ended the process. Handed over together, a second crash would charge them all, and in the end
 //! dead-letter innocent ones. Alone, only the culprit is charged again.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use tbx_bus::{Backoff, Reason, ReasonKind};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +15,9 @@ use crate::StoreError;
 
 /// How many are looked at in one go; there are never more than the windows of all routes together.
 const BATCH: usize = 4_096;
+
+/// How long recovery may take in all before the rest goes on side by side.
+const BUDGET: Duration = Duration::from_secs(30);
 
 impl Relay {
     pub(super) async fn recover(&self, under_way: &mut UnderWay, stop: &CancellationToken) {
@@ -49,7 +54,11 @@ impl Relay {
                 "the last run ended with messages under way, trying them one by one"
             );
         }
-        for entry in suspects {
+        let deadline = tokio::time::Instant::now() + BUDGET;
+        let mut suspects = suspects.into_iter();
+        while tokio::time::Instant::now() < deadline
+            && let Some(entry) = suspects.next()
+        {
             if stop.is_cancelled() {
                 return Ok(());
             }
@@ -57,7 +66,7 @@ impl Relay {
             self.try_alone(entry, under_way).await?;
             left -= 1;
         }
-        Ok(())
+        self.release(suspects).await
     }
 
     async fn try_alone(&self, mut entry: OutboxEntry, under_way: &mut UnderWay) -> Result<(), StoreError> {
@@ -81,6 +90,20 @@ impl Relay {
             }
         }
         Ok(())
+    }
+
+    /// Gives the rest back, still charged: whoever is that slow does not end the process in a hurry, and the others have waited long enough.
+    async fn release(&self, rest: impl Iterator<Item = OutboxEntry>) -> Result<(), StoreError> {
+        let at = Utc::now();
+        let settlements: Vec<_> = rest.map(|entry| Settlement::Later { entry, at, counts: true }).collect();
+        if settlements.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(
+            messages = settlements.len(),
+            "recovery takes too long, the rest goes on side by side"
+        );
+        self.settle(settlements).await
     }
 
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), StoreError> {

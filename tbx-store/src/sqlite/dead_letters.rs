@@ -21,8 +21,10 @@ pub struct SqliteDeadLetters {
 pub struct StoredDeadLetter {
     /// Its number in the store.
     pub id: i64,
-    /// The message as it was published.
-    pub message: Message,
+    /// The id of the message.
+    pub message_id: String,
+    /// The message as it was published; `None` when what is stored of it cannot be read.
+    pub message: Option<Message>,
     /// The group that gave it up.
     pub group: String,
     /// How often it was tried.
@@ -46,14 +48,14 @@ impl SqliteDeadLetters {
     ///
     /// # Errors
     ///
-    /// When the database fails or a letter cannot be read.
+    /// When the database fails.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn list(&self, after: i64, limit: u32) -> Result<Vec<StoredDeadLetter>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, consumer, topic, headers, body, attempts, reason, detail, died_at \
+            "SELECT id, consumer, topic, headers, body, attempts, reason, detail, died_at, message_id \
              FROM tbx_dead_letters WHERE channel = ? AND id > ? ORDER BY id LIMIT ?",
         )
         .bind(&self.channel)
@@ -67,7 +69,8 @@ impl SqliteDeadLetters {
             Ok(StoredDeadLetter {
                 id,
                 group: row.get(1),
-                message: record::message(id, row.get(2), row.get(3), row.get(4))?,
+                message_id: row.get(9),
+                message: record::message(id, row.get(2), row.get(3), row.get(4)).ok(),
                 attempts: row.get(5),
                 reason: row.get(6),
                 detail: row.get(7),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, SqlitePool};
-use tbx_bus::Message;
+use tbx_bus::{Message, ReasonKind};
 use tokio::sync::Notify;
 
 use super::dead_letters::SqliteDeadLetters;
@@ -157,6 +157,58 @@ impl SqliteOutbox {
         }
     }
 
+    /// The entries of rows. A row that cannot be read becomes a dead letter as it is, or it would hold up all others for ever.
+    async fn readable(
+        transaction: &mut SqliteConnection,
+        rows: &[SqliteRow],
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in rows {
+            match entry(row) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => {
+                    let id: i64 = row.get(0);
+                    tracing::error!(id, %error, cause = error.source_text(), "stored message cannot be read, giving it up");
+                    Self::bury_row(transaction, id, &error).await?;
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn bury_row(
+        transaction: &mut SqliteConnection,
+        id: i64,
+        error: &StoreError,
+    ) -> Result<(), StoreError> {
+        let now = Utc::now().timestamp_millis();
+        let failed = |error| store_error("giving up a message that cannot be read", error);
+        sqlx::query(
+            "INSERT INTO tbx_dead_letters \
+             (channel, consumer, message_id, topic, headers, body, attempts, reason, detail, died_at) \
+             SELECT channel, '', message_id, topic, headers, body, attempts, ?, ?, ? FROM tbx_outbox WHERE id = ? \
+             ON CONFLICT (channel, consumer, message_id) DO NOTHING",
+        )
+        .bind(ReasonKind::Unreadable.as_str())
+        .bind(error.source_text())
+        .bind(now)
+        .bind(id)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        let row = sqlx::query(
+            "UPDATE tbx_outbox SET state = ?, done_at = ? WHERE id = ? RETURNING channel, ordering_key",
+        )
+        .bind(DONE)
+        .bind(now)
+        .bind(id)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        let (channel, key): (String, Option<String>) = (row.get(0), row.get(1));
+        Self::release_next(transaction, &channel, key.as_deref()).await
+    }
+
     async fn finish(transaction: &mut SqliteConnection, entry: &OutboxEntry) -> Result<(), StoreError> {
         sqlx::query("UPDATE tbx_outbox SET state = ?, done_at = ? WHERE id = ?")
             .bind(DONE)
@@ -165,14 +217,23 @@ impl SqliteOutbox {
             .execute(&mut *transaction)
             .await
             .map_err(|error| store_error("settling a message", error))?;
-        let Some(key) = entry.message.key() else { return Ok(()) };
+        Self::release_next(transaction, &entry.channel, entry.message.key()).await
+    }
+
+    /// Lets the next message of a key go.
+    async fn release_next(
+        transaction: &mut SqliteConnection,
+        channel: &str,
+        key: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let Some(key) = key else { return Ok(()) };
         sqlx::query(
             "UPDATE tbx_outbox SET state = 0 WHERE id = ( \
                  SELECT id FROM tbx_outbox \
                  WHERE channel = ? AND ordering_key = ? AND ordering_key IS NOT NULL AND state <> 2 ORDER BY id LIMIT 1 \
              ) AND state = 3",
         )
-        .bind(&*entry.channel)
+        .bind(channel)
         .bind(key)
         .execute(transaction)
         .await
@@ -205,9 +266,11 @@ impl SqliteOutbox {
                 .bind(now.timestamp_millis())
                 .bind(i64::try_from(*limit).unwrap_or(i64::MAX));
         }
-        let rows =
-            claim.fetch_all(transaction).await.map_err(|error| store_error("claiming messages", error))?;
-        let mut entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let rows = claim
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(|error| store_error("claiming messages", error))?;
+        let mut entries = Self::readable(transaction, &rows).await?;
         // RETURNING promises no order.
         entries.sort_unstable_by_key(|entry| entry.id);
         Ok(entries)
@@ -228,14 +291,18 @@ fn entry(row: &SqliteRow) -> Result<OutboxEntry, StoreError> {
 #[async_trait]
 impl OutboxStore for SqliteOutbox {
     async fn left_behind(&self, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+        let failed = |error| store_error("looking for messages under way", error);
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         let rows = sqlx::query(
             "SELECT id, channel, topic, headers, body, attempts FROM tbx_outbox WHERE state = 1 ORDER BY id LIMIT ?",
         )
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await
-        .map_err(|error| store_error("looking for messages under way", error))?;
-        rows.iter().map(entry).collect()
+        .map_err(failed)?;
+        let entries = Self::readable(&mut transaction, &rows).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(entries)
     }
 
     async fn charge(&self, id: i64) -> Result<(), StoreError> {

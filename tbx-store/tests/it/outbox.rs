@@ -93,7 +93,10 @@ async fn a_dead_letter_is_stored_with_the_settlement_and_the_key_goes_on() {
     settle(&fixture, Settlement::Done { entry, dead_letters: vec![letter] }).await;
     let letters = SqliteDeadLetters::new(fixture.database.writer().clone(), "c").list(0, 10).await.unwrap();
     let [letter] = &letters[..] else { panic!("{letters:?}") };
-    assert_eq!((letter.message.id(), letter.group.as_str(), letter.attempts), (first.id(), "g", 3));
+    assert_eq!(
+        (letter.message_id.as_str(), letter.group.as_str(), letter.attempts),
+        (first.id().as_str(), "g", 3)
+    );
     assert_eq!((letter.reason.as_str(), letter.detail.as_str()), ("rejected", "no"));
     assert_eq!(claim(&fixture).await.len(), 1);
 }
@@ -141,4 +144,27 @@ async fn a_foreign_application_appends_in_its_own_transaction_beside_its_own_tab
     let orders: i64 = sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(&pool).await.unwrap();
     let claimed = outbox.settle_and_claim(&[], ALL, Utc::now()).await.unwrap();
     assert_eq!((orders, claimed.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_becomes_a_dead_letter_and_its_key_goes_on() {
+    let fixture = fixture().await;
+    let sent: Vec<_> = (0..3).map(|_| message("a", Some("k"))).collect();
+    for message in &sent {
+        fixture.append("c", message).await;
+    }
+    let damage = |id: &str| {
+        sqlx::query("UPDATE tbx_outbox SET headers = 'no JSON' WHERE message_id = ?").bind(id.to_owned())
+    };
+    // One before it is claimed, one while it is under way when the process ends.
+    damage(sent[0].id().as_str()).execute(fixture.database.writer()).await.unwrap();
+    assert!(claim(&fixture).await.is_empty());
+    assert_eq!(claim(&fixture).await[0].message.id(), sent[1].id());
+    damage(sent[1].id().as_str()).execute(fixture.database.writer()).await.unwrap();
+    assert!(fixture.outbox.left_behind(10).await.unwrap().is_empty());
+    assert_eq!(claim(&fixture).await[0].message.id(), sent[2].id());
+    let letters = SqliteDeadLetters::new(fixture.database.writer().clone(), "c").list(0, 10).await.unwrap();
+    let ids: Vec<&str> = letters.iter().map(|letter| letter.message_id.as_str()).collect();
+    assert_eq!(ids, [sent[0].id().as_str(), sent[1].id().as_str()]);
+    assert!(letters.iter().all(|letter| letter.reason == "unreadable" && letter.message.is_none()));
 }

@@ -207,6 +207,9 @@ async fn after_a_crash_what_was_under_way_is_tried_alone_and_only_the_culprit_is
     settled(&fixture).await;
     let letters = SqliteDeadLetters::new(fixture.database.writer().clone(), "c").list(0, 10).await.unwrap();
     let [letter] = &letters[..] else { panic!("{letters:?}") };
-    assert_eq!((letter.message.id(), letter.reason.as_str(), letter.attempts), (culprit.id(), "crashed", 5));
+    assert_eq!(
+        (letter.message_id.as_str(), letter.reason.as_str(), letter.attempts),
+        (culprit.id().as_str(), "crashed", 5)
+    );
     running.stop().await;
 }

@@ -5,6 +5,9 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -24,6 +27,9 @@ use super::{PeerAddr, ServeOptions, UpgradeHandle};
 /// Largest request head, and what hyper gathers of an answer before it waits for the socket. Bodies pass
 /// through it piece by piece, so it does not limit them.
 const BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long a stop waits for the first request of a connection that has none yet.
+const UNUSED_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The ends of one connection.
 #[derive(Clone, Copy)]
@@ -58,7 +64,10 @@ pub(super) async fn converse<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        begins.store(true, Ordering::Release);
         introduce(&mut request, ends);
         let mut service = service.clone();
         async move {
@@ -72,7 +81,12 @@ pub(super) async fn converse<S, B>(
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            // A socket that was opened in advance and never used, as browsers do, would hold the stop up to the header timeout.
+            match tokio::time::timeout(UNUSED_PATIENCE, connection.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_) if !begun.load(Ordering::Acquire) => return,
+                Err(_) => connection.await,
+            }
         }
     };
     if let Err(error) = ended {

@@ -7,6 +7,7 @@
 mod status;
 mod stops;
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,7 +76,10 @@ impl Parts {
         let storage = Storage::open(config).await?;
         let history = OpenHistory::open(config).await?;
         let buses = Buses::open(&storage).await?;
-        let hub = Hub::new(history.shared(), HubOptions::default().with_max_readers(config.max_connections));
+        let hub = Hub::new(
+            history.shared(),
+            HubOptions::default().with_max_readers(tbx_notifier::host::max_streams(config)),
+        );
         let health = Health::new();
         let tasks = Tasks::new().reporting_to(passing(&health, "tasks"));
         let (surroundings, stops) = (Surroundings::new(), Stops::default());
@@ -206,12 +210,16 @@ impl Listeners {
             tracing::info!(service, addr = %listener.local_addr(), "listening");
         }
         let (api, notifier) = (self.api.local_addr(), self.notifier.local_addr());
-        println!("TBX is running.");
-        println!("  students   http://{api}/api/students");
-        println!("  documents  http://{api}/swagger");
-        println!("  stream     http://{notifier}/api/notifications/stream");
-        println!("  health     http://{api}/health");
-        println!("Ctrl-C ends it.");
+        // Nobody may be reading, and that is no reason not to run.
+        let _ = writeln!(
+            std::io::stdout(),
+            "TBX is running.\n  \
+             students   http://{api}/api/students\n  \
+             documents  http://{api}/swagger\n  \
+             stream     http://{notifier}/api/notifications/stream\n  \
+             health     http://{api}/health\n\
+             Ctrl-C ends it."
+        );
     }
 }
 

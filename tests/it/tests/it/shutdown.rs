@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tbx_it::{Client, EventStream, Setup, eventually, within};
@@ -176,4 +177,25 @@ async fn a_stop_under_load_loses_no_write_and_tells_each_once() {
     }
     assert!(times.values().all(|times| *times == 1), "{times:?}");
     assert!(acknowledged.iter().all(|id| times.contains_key(&format!("\"{id}\""))));
+}
+
+/// Browsers open connections in advance, and keep used ones for later.
+#[tokio::test]
+async fn sockets_without_a_request_do_not_hold_up_the_stop() {
+    let tbx = Setup::new().start().await;
+    let mut kept = tbx.api();
+    assert_eq!(kept.get("/health/live").await.unwrap().status, 200);
+    let mut silent = Vec::new();
+    for service in ["api", "notifier", "worker"] {
+        silent.push(TcpStream::connect(tbx.address(service)).await.unwrap());
+    }
+    // Accepted in the order they came: once a later one is answered, the silent ones are in.
+    for service in ["api", "notifier", "worker"] {
+        assert_eq!(Client::new(tbx.address(service)).get("/health/live").await.unwrap().status, 200);
+    }
+    let started = Instant::now();
+    tbx.terminate().await;
+    let (status, log) = tbx.ended().await;
+    assert!(status.success(), "{log}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
