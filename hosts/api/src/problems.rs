@@ -2,6 +2,7 @@
 
 use poem::http::StatusCode;
 use tbx_core::UseCaseError;
+use tbx_service::chain;
 use tbx_service::problem::{FieldFault, Problem};
 
 /// Every fault of a body that could be read.
@@ -80,15 +81,4 @@ pub(crate) fn refused(error: &UseCaseError) -> Problem {
         }
         error => internal(error),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -8,7 +8,7 @@ use tbx_notify::hub::{Hub, HubOptions};
 use tbx_service::config::HistoryUrl;
 use tbx_service::health::probe;
 use tbx_service::{
-    Config, Health, Listener, ServeError, ServeOptions, ShutdownSignal, Tasks, poem_service, serve,
+    Config, Health, Listener, ServeError, ServeOptions, ShutdownSignal, Tasks, chain, poem_service, serve,
 };
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -53,15 +53,8 @@ pub fn history_probe(
 ) -> impl Future<Output = ()> + Send + 'static {
     probe(health.register("history"), stop, move || {
         let history = Arc::clone(&history);
-        async move { history.check().await.map_err(|error| with_cause(&error)) }
+        async move { history.check().await.map_err(|error| chain(&error)) }
     })
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 /// Runs until a signal or a failure, then ends in good order.

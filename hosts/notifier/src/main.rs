@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use tbx_service::Config;
 use tbx_service::config::{environment, parse_flags};
+use tbx_service::{Config, chain};
 
 const FAILED: u8 = 1;
 const WRONG_CONFIGURATION: u8 = 2;
@@ -13,14 +13,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, error)) => {
-            let mut text = error.to_string();
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                text.push_str(": ");
-                text.push_str(&error.to_string());
-                cause = error.source();
-            }
-            eprintln!("tbx-notifier: {text}");
+            eprintln!("tbx-notifier: {}", chain(error.as_ref()));
             ExitCode::from(code)
         }
     }

@@ -28,6 +28,7 @@
 //! # let _ = service;
 //! ```
 
+mod chain;
 pub mod config;
 pub mod health;
 pub mod logging;
@@ -36,6 +37,7 @@ pub mod serve;
 pub mod shutdown;
 pub mod tasks;
 
+pub use chain::chain;
 pub use config::{Config, ConfigError, Loaded};
 pub use health::{Check, Health, Status, watch_state};
 pub use problem::{FieldFault, Problem, Problems, RequestTrace, current_trace};

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use tbx_service::chain;
+
 /// A command that did not do what it was asked, with what the user is told.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -31,16 +33,4 @@ impl Failure {
         eprintln!("tbx: {}", self.message);
         ExitCode::from(self.code)
     }
-}
-
-/// An error with its causes, for people.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

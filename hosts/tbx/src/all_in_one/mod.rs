@@ -19,14 +19,14 @@ use tbx_notify::bridge::Bridge;
 use tbx_notify::hub::{Hub, HubOptions};
 use tbx_service::health::probe;
 use tbx_service::{
-    BodyLimit, Config, Health, Listener, Problems, RequestTrace, ServeOptions, ShutdownSignal, Tasks,
+    BodyLimit, Config, Health, Listener, Problems, RequestTrace, ServeOptions, ShutdownSignal, Tasks, chain,
     poem_service, serve, watch_state,
 };
 use tbx_store::sqlite::{Housekeeping, Retention, ping};
 
 use self::stops::{Stops, then_drop};
 use crate::embedded::{Buses, OpenHistory, Storage, Surroundings};
-use crate::exit::{Failure, chain};
+use crate::exit::Failure;
 
 /// What each part behind the listeners may take to end.
 const CLOSING: Duration = Duration::from_secs(5);
