@@ -23,7 +23,9 @@ const WARM_UP: u64 = 2;
 pub(crate) fn run(report: &mut Report) {
     let (mut medians, mut tails) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        let mut latencies = runtime().block_on(measure());
+        let timeline = runtime().block_on(measure());
+        describe(&timeline);
+        let mut latencies: Vec<f64> = timeline.into_iter().map(|(_, latency)| latency).collect();
         latencies.sort_by(f64::total_cmp);
         medians.push(percentile(&latencies, 0.50));
         tails.push(percentile(&latencies, 0.99));
@@ -32,8 +34,20 @@ pub(crate) fn run(report: &mut Report) {
     report.at_most("POST to event, 200/s for 30 s, p99", "ms", 25.0, tails);
 }
 
-/// Open loop: a write is due at its time, and waiting for the one before counts.
-async fn measure() -> Vec<f64> {
+/// Tells a stall of the machine, which is one moment, from a slow road, which is all of them.
+fn describe(timeline: &[(f64, f64)]) {
+    let slow: Vec<_> = timeline.iter().filter(|(_, latency)| *latency > 25.0).collect();
+    let seconds: std::collections::BTreeSet<u64> = slow.iter().map(|(second, _)| *second as u64).collect();
+    let worst = timeline.iter().map(|(_, latency)| *latency).fold(0.0, f64::max);
+    println!(
+        "       {} of {} over 25 ms, in the seconds {seconds:?}, the worst {worst:.0} ms",
+        slow.len(),
+        timeline.len()
+    );
+}
+
+/// The second each write was due in, and the milliseconds to its event. Open loop: a write is due at its time, and waiting for the one before counts.
+async fn measure() -> Vec<(f64, f64)> {
     let setup = Setup::new().with("TBX_LOG", "warn,tbx=info");
     let tbx = setup.start().await;
     let mut stream = tbx.stream("/api/notifications/stream?topics=student.created", None).await;
@@ -63,7 +77,10 @@ async fn measure() -> Vec<f64> {
     let counts = |due: &Instant| *due >= begin + Duration::from_secs(WARM_UP);
     due.iter()
         .filter(|(_, due)| counts(due))
-        .map(|(email, due)| arrivals[email].duration_since(*due).as_secs_f64() * 1e3)
+        .map(|(email, due)| {
+            let latency = arrivals[email].duration_since(*due).as_secs_f64() * 1e3;
+            (due.duration_since(begin).as_secs_f64(), latency)
+        })
         .collect()
 }
 
