@@ -66,12 +66,8 @@
 //! # What is run
 //!
 //! Most behaviours are the contract itself and stamped for everyone. Ten *claims* cover what a backend may lack, or what a harness may be
-//! unable to bring about. Every claim must be answered, in the order above. `yes` stamps its tests; `no("reason")` stamps one ignored
-//! test `<claim>::is_not_claimed` with the reason, so that a gap stands in every report:
-//!
-//! ```text
-//! test my_bus::block::is_not_claimed ... ignored, the bus cannot be made to block
-//! ```
+//! unable to bring about. Every claim must be answered, in the order above. `yes` stamps its tests; `no("reason")` stamps none,
+//! and the reason stands beside the tests for whoever reads what the backend promises. An answer left out does not compile.
 //!
 //! | claim | what it says | what the harness needs |
 //! |---|---|---|

@@ -359,8 +359,9 @@ impl OutboxStore for SqliteOutbox {
 
     async fn stats(&self) -> Result<OutboxStats, StoreError> {
         let row = sqlx::query(
+            // The last condition of the second count is what the index of open keys is found by.
             "SELECT (SELECT count(*) FROM tbx_outbox WHERE state = 0) \
-                  + (SELECT count(*) FROM tbx_outbox WHERE state <> 2 AND ordering_key IS NOT NULL AND state = 3), \
+                  + (SELECT count(*) FROM tbx_outbox WHERE state = 3 AND state <> 2 AND ordering_key IS NOT NULL), \
                     (SELECT count(*) FROM tbx_outbox WHERE state = 1), \
                     (SELECT count(*) FROM tbx_dead_letters), \
                     (SELECT min(created_at) FROM tbx_outbox WHERE state IN (0, 1))",

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::{Row, SqliteConnection};
 use tbx_bus::MessageId;
 use tbx_core::published::{EVENTS_CHANNEL, NOTIFICATIONS_CHANNEL, WORKER_GROUP};
-use tbx_core::reaction::{Effect, decide};
+use tbx_core::reaction::decide;
 use tbx_core::{
     Change, Context, Counted, Enrolment, ListStudents, Page, Removal, StoreError, Student, StudentEvent,
     StudentId, StudentNumber, StudentRef, Students, Version,
@@ -155,9 +155,8 @@ impl Students for SqliteStudents {
         }
         // Counted before it is checked, which saves a read: counting changes nothing that the check looks at, and a refusal rolls it back.
         let student = count(&mut transaction, event.student.id).await?;
-        match decide(event, student.as_ref())? {
-            Effect::CountAndNotify | Effect::NotifyOnly => {}
-        }
+        // Whether it counted follows from the row being there; what matters is that the event is not ahead of it.
+        decide(event, student.as_ref())?;
         let notification = notification_message(event, context).map_err(StoreError::corrupt)?;
         self.outbox
             .append(&mut transaction, NOTIFICATIONS_CHANNEL, &notification)
