@@ -138,3 +138,50 @@ impl Feed {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tbx_bus::{MessageId, Topic};
+
+    use super::*;
+    use crate::{Epoch, EventName, Notification, Position};
+
+    fn feed_with(offsets: &[u64]) -> Feed {
+        let feed = Feed::new(TopicPattern::everything(), 0);
+        for offset in offsets {
+            let (topic, event) = (Topic::new("a").unwrap(), EventName::new("Happened").unwrap());
+            let notification = Notification::new(MessageId::generate(), topic, event, "{}").unwrap();
+            feed.push(&Arc::new(Entry::new(Position::new(Epoch::new(1), *offset), notification)));
+        }
+        feed
+    }
+
+    fn next(feed: &Feed, offset: u64, head: u64) -> Result<Option<u64>, ()> {
+        match feed.next_after(offset, head) {
+            NextInFeed::Entry(entry) => Ok(Some(entry.offset())),
+            NextInFeed::Nothing => Ok(None),
+            NextInFeed::Forgotten => Err(()),
+        }
+    }
+
+    /// An older entry may still be on its way into another feed of the same reader.
+    #[test]
+    fn an_entry_beyond_the_head_is_not_there_yet() {
+        let feed = feed_with(&[3, 5]);
+        assert_eq!(next(&feed, 0, 2), Ok(None));
+        assert_eq!(next(&feed, 0, 4), Ok(Some(3)));
+        assert_eq!(next(&feed, 3, 4), Ok(None));
+        assert_eq!(next(&feed, 3, 5), Ok(Some(5)));
+    }
+
+    #[test]
+    fn a_forgotten_entry_is_never_jumped_over() {
+        let feed = feed_with(&[3, 5, 6]);
+        feed.forget(5);
+        assert_eq!(next(&feed, 4, 6), Err(()));
+        assert_eq!(next(&feed, 5, 6), Ok(Some(6)));
+        feed.skip_to(9);
+        assert_eq!(next(&feed, 6, 9), Err(()));
+        assert_eq!(next(&feed, 9, 9), Ok(None));
+    }
+}
