@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{BusError, Delivery, TopicPattern};
+use crate::{BusError, Delivery, Topic, TopicPattern};
 
 /// Gives out what groups and broadcasts receive.
 ///
@@ -72,6 +72,7 @@ pub struct Group {
     pub(crate) single_active: bool,
     pub(crate) prefetch: NonZeroU32,
     pub(crate) delivery_limit: NonZeroU32,
+    pub(crate) private_too: bool,
 }
 
 const DEFAULT_PREFETCH: NonZeroU32 = NonZeroU32::new(64).unwrap();
@@ -86,6 +87,7 @@ impl Group {
             single_active: false,
             prefetch: DEFAULT_PREFETCH,
             delivery_limit: DEFAULT_DELIVERY_LIMIT,
+            private_too: false,
         }
     }
 
@@ -93,6 +95,22 @@ impl Group {
     pub fn with_single_active(mut self) -> Self {
         self.single_active = true;
         self
+    }
+
+    /// Its wildcards stand for private words too. For infrastructure that carries every topic and leaves the rule of private words to whoever
+    /// delivers them.
+    pub fn with_private_topics(mut self) -> Self {
+        self.private_too = true;
+        self
+    }
+
+    /// Whether it wants a topic.
+    #[must_use]
+    pub fn wants(&self, topic: &Topic) -> bool {
+        self.patterns.iter().any(|pattern| match self.private_too {
+            true => pattern.matches_private_too(topic),
+            false => pattern.matches(topic),
+        })
     }
 
     /// How many deliveries one consumer may hold unsettled; at least 1. More hides latency and costs memory.
@@ -110,11 +128,12 @@ impl Group {
 
     /// Whether a bus would keep one queue for both: all but the prefetch, which each consumer chooses for itself.
     pub(crate) fn is_same_queue(&self, other: &Self) -> bool {
-        let Self { name, patterns, single_active, prefetch: _, delivery_limit } = self;
+        let Self { name, patterns, single_active, prefetch: _, delivery_limit, private_too } = self;
         *name == other.name
             && *patterns == other.patterns
             && *single_active == other.single_active
             && *delivery_limit == other.delivery_limit
+            && *private_too == other.private_too
     }
 
     /// The name.
@@ -127,6 +146,12 @@ impl Group {
     #[must_use]
     pub fn patterns(&self) -> &[TopicPattern] {
         &self.patterns
+    }
+
+    /// Whether its wildcards stand for private words too.
+    #[must_use]
+    pub fn takes_private_topics(&self) -> bool {
+        self.private_too
     }
 
     /// Whether only one consumer is active at a time.

@@ -113,6 +113,12 @@ impl TopicPattern {
     /// Whether this pattern wants `topic`.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
+        self.matches_when(topic, |word| !is_private(word))
+    }
+
+    /// Matches, where wildcards stand for the words that `is_open` lets them stand for.
+    fn matches_when(&self, topic: &Topic, is_open: impl Fn(&str) -> bool) -> bool {
+        let fits = |wanted: &str, word: &str| if wanted == "*" { is_open(word) } else { wanted == word };
         let pattern: Vec<&str> = self.words().collect();
         let words: Vec<&str> = topic.words().collect();
         // Greedy with one point to fall back to: the latest `#` takes one more word whenever the rest does not fit.
@@ -126,7 +132,7 @@ impl TopicPattern {
                     at_pattern += 1;
                     continue;
                 }
-                Some(wanted) if words.get(at_word).is_some_and(|word| word_matches(wanted, word)) => {
+                Some(wanted) if words.get(at_word).is_some_and(|word| fits(wanted, word)) => {
                     at_pattern += 1;
                     at_word += 1;
                     continue;
@@ -136,7 +142,7 @@ impl TopicPattern {
             }
             let Some((after_hash, taken_to)) = fallback else { return false };
             match words.get(taken_to) {
-                Some(word) if !is_private(word) => {
+                Some(word) if is_open(word) => {
                     fallback = Some((after_hash, taken_to + 1));
                     at_pattern = after_hash;
                     at_word = taken_to + 1;
@@ -144,6 +150,36 @@ impl TopicPattern {
                 _ => return false,
             }
         }
+    }
+
+    /// Whether this pattern wants `topic`, when its wildcards stand for private words too. For infrastructure that carries every topic and leaves
+    /// the rule of private words to whoever delivers them.
+    #[must_use]
+    pub fn matches_private_too(&self, topic: &Topic) -> bool {
+        self.matches_when(topic, |_| true)
+    }
+
+    /// Whether this pattern wants everything that `other` wants, as the words say it: `a.#` covers `a.*.b`, but `*.#` is not seen to cover `#.*`,
+    /// although both mean the same.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let (wide, narrow): (Vec<&str>, Vec<&str>) = (self.words().collect(), other.words().collect());
+        // Row by row: whether the first words of `wide` up to here cover the first `n` words of `narrow`.
+        let mut covered = vec![false; narrow.len() + 1];
+        covered[0] = true;
+        for wanted in wide {
+            let before = covered;
+            covered = vec![false; narrow.len() + 1];
+            covered[0] = wanted == "#" && before[0];
+            for (index, word) in narrow.iter().enumerate() {
+                covered[index + 1] = match wanted {
+                    "#" => before[index + 1] || (covered[index] && !is_private(word)),
+                    "*" => before[index] && *word != "#" && !is_private(word),
+                    _ => before[index] && wanted == *word,
+                };
+            }
+        }
+        covered[narrow.len()]
     }
 }
 
@@ -158,10 +194,6 @@ impl From<&Topic> for TopicPattern {
 #[must_use]
 pub fn is_private(word: &str) -> bool {
     word.starts_with('$')
-}
-
-fn word_matches(wanted: &str, word: &str) -> bool {
-    if wanted == "*" { !is_private(word) } else { wanted == word }
 }
 
 fn check_length(text: &str) -> Result<(), TopicError> {
@@ -275,6 +307,21 @@ mod tests {
         }
 
         #[test]
+        fn what_is_covered_is_matched_too(
+            wide in prop::collection::vec(pattern_word(), 1..6),
+            narrow in prop::collection::vec(pattern_word(), 1..6),
+            topic in prop::collection::vec(word(), 1..7),
+        ) {
+            let (wide, narrow) = (wide.join("."), narrow.join("."));
+            let (wide, narrow) = (TopicPattern::new(&wide).unwrap(), TopicPattern::new(&narrow).unwrap());
+            let topic = Topic::new(&topic.join(".")).unwrap();
+            prop_assert!(wide.covers(&wide));
+            if wide.covers(&narrow) && narrow.matches(&topic) {
+                prop_assert!(wide.matches(&topic), "{wide} {narrow} {topic}");
+            }
+        }
+
+        #[test]
         fn any_text_is_taken_whole_or_refused(text in ".{0,300}") {
             if let Ok(topic) = Topic::new(&text) {
                 prop_assert_eq!(topic.as_str(), text.as_str());
@@ -282,6 +329,29 @@ mod tests {
             }
             let _ = TopicPattern::new(&text);
         }
+    }
+
+    #[test]
+    fn a_wider_pattern_covers_a_narrower_one() {
+        let covers = |wide: &str, narrow: &str| {
+            TopicPattern::new(wide).unwrap().covers(&TopicPattern::new(narrow).unwrap())
+        };
+        for (wide, narrow) in
+            [("#", "#"), ("#", "a.*.#"), ("a.#", "a"), ("a.*", "a.b"), ("#.b", "a.#.b"), ("a.$p.*", "a.$p.b")]
+        {
+            assert!(covers(wide, narrow), "{wide} covers {narrow}");
+        }
+        for (wide, narrow) in
+            [("a.*", "a.#"), ("*", "#"), ("#", "$p"), ("a.*", "a.$p"), ("a", "*"), ("a.#", "#")]
+        {
+            assert!(!covers(wide, narrow), "{wide} does not cover {narrow}");
+        }
+    }
+
+    #[test]
+    fn who_carries_every_topic_is_given_private_ones_too() {
+        let (everything, topic) = (TopicPattern::everything(), Topic::new("a.$p.b").unwrap());
+        assert!(everything.matches_private_too(&topic) && !everything.matches(&topic));
     }
 
     #[test]

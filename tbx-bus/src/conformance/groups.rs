@@ -101,6 +101,17 @@ pub async fn private_words_need_writing_out(harness: &dyn Harness) {
     check_routing(harness, &patterns, &topics).await;
 }
 
+/// A group that carries every topic gets private ones by its wildcards.
+pub async fn a_group_may_take_private_topics_by_its_wildcards(harness: &dyn Harness) {
+    let mut carried = join(harness, &group("carrier", "#").with_private_topics()).await;
+    for text in ["a.$p.b", "$p", "a"] {
+        publish(harness, keyed(text, "k", "")).await;
+    }
+    for text in ["a.$p.b", "$p", "a"] {
+        assert_eq!(handle(harness, &mut carried).await.topic().as_str(), text);
+    }
+}
+
 /// Declares a group for each pattern, publishes on each topic, and compares with the grammar.
 async fn check_routing(harness: &dyn Harness, patterns: &[&str], topics: &[&str]) {
     let mut consumers: Vec<(&str, Deliveries)> = Vec::new();

@@ -33,6 +33,7 @@ macro_rules! bus_conformance {
             groups: topics_do_not_cross_talk;
             groups: wildcards_route_as_the_grammar_says;
             groups: private_words_need_writing_out;
+            groups: a_group_may_take_private_topics_by_its_wildcards;
             groups: a_message_that_two_patterns_match_comes_once;
             groups: what_is_published_before_the_first_consumer_is_kept;
             groups: consumers_that_come_and_go_lose_nothing;

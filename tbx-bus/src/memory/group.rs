@@ -102,7 +102,7 @@ impl GroupQueue {
     }
 
     pub(super) fn wants(&self, message: &Message) -> bool {
-        self.spec.patterns.iter().any(|pattern| pattern.matches(message.topic()))
+        self.spec.wants(message.topic())
     }
 
     pub(super) fn enqueue(&mut self, message: Arc<Message>, publication: Arc<Publication>) {
