@@ -5,6 +5,7 @@
 //! with the same settings.
 
 mod database;
+mod dead_letter_office;
 mod dead_letters;
 mod error;
 mod housekeeping;
@@ -12,11 +13,14 @@ mod inbox;
 mod migrations;
 mod outbox;
 mod record;
+mod visit;
 
 pub use database::{Database, DatabaseOptions, WriteTransaction, ping};
+pub use dead_letter_office::{DeadLetterOffice, FiledLetter, Replayed};
 pub use dead_letters::{SqliteDeadLetters, StoredDeadLetter};
 pub use error::store_error;
 pub use housekeeping::{Housekeeping, Retention};
 pub use inbox::SqliteInbox;
 pub use migrations::{MESSAGING, MigrationSet, migrate};
 pub use outbox::SqliteOutbox;
+pub use visit::Visit;
