@@ -1,7 +1,9 @@
 //! A notification at its place in the history, with its wire forms.
 
+#[cfg(any(feature = "sse", feature = "websocket"))]
 use std::sync::OnceLock;
 
+#[cfg(any(feature = "sse", feature = "websocket"))]
 use bytes::Bytes;
 
 use crate::{Notification, Position};
@@ -11,15 +13,24 @@ use crate::{Notification, Position};
 pub struct Entry {
     position: Position,
     notification: Notification,
-    #[cfg_attr(not(feature = "sse"), expect(dead_code, reason = "one field for each wire form"))]
+    #[cfg(feature = "sse")]
     sse: OnceLock<Bytes>,
+    #[cfg(feature = "websocket")]
+    websocket: OnceLock<Bytes>,
 }
 
 impl Entry {
     /// An entry, as a history makes it.
     #[must_use]
     pub fn new(position: Position, notification: Notification) -> Self {
-        Self { position, notification, sse: OnceLock::new() }
+        Self {
+            position,
+            notification,
+            #[cfg(feature = "sse")]
+            sse: OnceLock::new(),
+            #[cfg(feature = "websocket")]
+            websocket: OnceLock::new(),
+        }
     }
 
     /// Its place.
@@ -51,5 +62,12 @@ impl Entry {
     #[must_use]
     pub(crate) fn sse(&self) -> &Bytes {
         self.sse.get_or_init(|| crate::sse::encode::notification(self))
+    }
+
+    /// The frame of a WebSocket.
+    #[cfg(feature = "websocket")]
+    #[must_use]
+    pub(crate) fn websocket(&self) -> &Bytes {
+        self.websocket.get_or_init(|| crate::websocket::encode::notification(self, false))
     }
 }

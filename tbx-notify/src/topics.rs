@@ -8,12 +8,12 @@ use thiserror::Error;
 /// The most patterns of one reader.
 pub const MAX_PATTERNS: usize = 32;
 
-/// A set of topic patterns, at least one and at most [`MAX_PATTERNS`].
+/// A set of topic patterns, at most [`MAX_PATTERNS`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSet(Vec<TopicPattern>);
 
 impl TopicSet {
-    /// Takes patterns; repetitions count once.
+    /// Takes patterns, at least one; repetitions count once.
     ///
     /// # Errors
     ///
@@ -49,6 +49,12 @@ impl TopicSet {
     #[must_use]
     pub fn everything() -> Self {
         Self(vec![TopicPattern::everything()])
+    }
+
+    /// No topic at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Vec::new())
     }
 
     /// The patterns.

@@ -9,10 +9,11 @@ use tbx_core::{
     Clock, CreateStudentHandler, DeleteStudentHandler, GetStudentHandler, ListStudentsHandler, StudentCache,
     Students, UpdateStudentHandler,
 };
-use tbx_service::{BodyLimit, Health, Problems, RequestTrace};
+use tbx_service::{Front, RouteTable};
 
 use crate::position::StreamPosition;
 use crate::students::StudentsApi;
+use crate::swagger;
 
 /// What the api is made of.
 #[derive(Clone)]
@@ -23,15 +24,13 @@ pub struct Api {
     pub cache: Arc<dyn StudentCache>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The state of the host.
-    pub health: Health,
     /// Where the history of notifications stands, when this host shares it with the notifier.
     pub stream_position: Option<Arc<dyn Fn() -> String + Send + Sync>>,
-    /// The largest body taken, in bytes.
-    pub body_limit: usize,
+    /// What is around the routes of every host.
+    pub front: Front,
 }
 
-/// The routes of the api: `/api/students`, `/api/v1/students`, `/openapi.json`, `/swagger` and `/health`.
+/// The routes of the api: `/api/students`, `/api/v1/students`, `/openapi.json`, `/swagger`, and what every host has.
 pub fn app(api: Api) -> impl Endpoint<Output = Response> {
     let students = StudentsApi {
         create: CreateStudentHandler::new(Arc::clone(&api.students), Arc::clone(&api.cache)),
@@ -48,33 +47,34 @@ pub fn app(api: Api) -> impl Endpoint<Output = Response> {
     let (current, versioned) = (service("/api"), service("/api/v1"));
     let routes = Route::new()
         .at("/openapi.json", get(current.spec_endpoint()))
-        .nest("/swagger", get(current.swagger_ui()))
+        .nest("/swagger", swagger::routes(&current.swagger_ui_html()))
         .nest("/api/v1", versioned)
         .nest("/api", current);
-    api.health
-        .mount(routes)
-        .with(BodyLimit(api.body_limit))
-        .with(Problems::new().with_allow(allowed_methods))
-        .with(StreamPosition(api.stream_position))
-        .with(RequestTrace)
-        .map_to_response()
+    let app = api.front.around("api", routes, ROUTES);
+    // Around everything, since refusals carry it too.
+    app.with(StreamPosition(api.stream_position)).map_to_response()
 }
 
-/// The methods of a path, for answers that must name them.
-fn allowed_methods(path: &str) -> Option<&'static str> {
-    let path = path.strip_prefix("/api/v1").or_else(|| path.strip_prefix("/api")).unwrap_or(path);
-    match path.strip_prefix("/students") {
-        Some("") => Some("GET, HEAD, POST"),
-        Some(rest) if rest.starts_with('/') && !rest[1..].contains('/') => {
-            Some("GET, HEAD, PUT, PATCH, DELETE")
-        }
-        Some(_) => None,
-        None => Some("GET, HEAD"),
-    }
-}
+/// The routes of the api.
+pub const ROUTES: RouteTable = RouteTable(&[
+    ("/api/students", COLLECTION),
+    ("/api/students/{id}", ONE),
+    ("/api/v1/students", COLLECTION),
+    ("/api/v1/students/{id}", ONE),
+    ("/openapi.json", READ),
+    ("/swagger", READ),
+    ("/swagger/", READ),
+    ("/swagger/bundle.js", READ),
+    ("/swagger/start.js", READ),
+    ("/swagger/style.css", READ),
+]);
+
+const COLLECTION: &str = "GET, HEAD, POST, OPTIONS";
+const ONE: &str = "GET, HEAD, PUT, PATCH, DELETE, OPTIONS";
+const READ: &str = "GET, HEAD, OPTIONS";
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api").field("body_limit", &self.body_limit).finish_non_exhaustive()
+        f.debug_struct("Api").field("front", &self.front).finish_non_exhaustive()
     }
 }

@@ -10,5 +10,6 @@ mod payload;
 mod position;
 mod problems;
 mod students;
+mod swagger;
 
-pub use app::{Api, app};
+pub use app::{Api, ROUTES, app};

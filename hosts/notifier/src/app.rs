@@ -3,16 +3,21 @@
 use std::time::Duration;
 
 use poem::endpoint::TowerCompatExt;
-use poem::http::StatusCode;
-use poem::{Endpoint, EndpointExt, Response, Route, post};
-use tbx_notify::TopicSet;
+use poem::http::header;
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get};
 use tbx_notify::hub::Hub;
-use tbx_notify::sse::{RejectionKind, SseRejection, SseService};
+use tbx_notify::poll::PollService;
+use tbx_notify::publish::PublishService;
+use tbx_notify::sse::SseService;
+use tbx_notify::upgrade::Upgrade;
+use tbx_notify::websocket::{Origins, WebSocketService};
+use tbx_notify::{Rejection, TopicSet};
 use tbx_service::problem::Problem;
-use tbx_service::{BodyLimit, Health, Problems, RequestTrace};
+use tbx_service::{Front, RouteTable, UpgradeHandle};
 
+use crate::connections::connections;
 use crate::intake::Intake;
-use crate::publish::publish;
+use crate::pages::{Sisters, mount_pages};
 
 /// What the notifier is made of.
 #[derive(Debug, Clone)]
@@ -23,58 +28,74 @@ pub struct Notifier {
     pub intake: Intake,
     /// How long a stream may be silent.
     pub keep_alive: Duration,
-    /// The state of the host.
-    pub health: Health,
-    /// The largest body taken, in bytes.
-    pub body_limit: usize,
+    /// Where the other hosts are, for the pages.
+    pub sisters: Sisters,
+    /// What is around the routes of every host.
+    pub front: Front,
 }
 
-/// The routes of the notifier: `/api/notifications/stream`, `/api/notifications/students/stream`, `/api/notifications` and `/health`.
+/// The routes of the notifier, which [`ROUTES`] lists, and what every host has.
 pub fn app(notifier: Notifier) -> impl Endpoint<Output = Response> {
-    let stream = SseService::new(notifier.hub).with_keep_alive(notifier.keep_alive);
-    let students = stream.clone().with_topics(students());
+    let Notifier { hub, intake, keep_alive, sisters, front } = notifier;
+    let stream = SseService::new(hub.clone()).with_keep_alive(keep_alive);
+    let of_students = stream.clone().with_topics(students("student.*"));
+    // The guard in front has looked at the origin.
+    let websocket = WebSocketService::new(hub.clone()).with_keep_alive(keep_alive).with_origins(Origins::Any);
+    let publish = PublishService::new(std::sync::Arc::new(intake))
+        .with_reserved_topics(students("student.#").patterns().iter().cloned())
+        // The front bounds bodies.
+        .with_max_body(usize::MAX);
+    let poll = PollService::new(hub.clone());
     let routes = Route::new()
         .at("/api/notifications/stream", stream.compat().after(in_own_words))
-        .at("/api/notifications/students/stream", students.compat().after(in_own_words))
-        .at("/api/notifications", post(publish));
-    notifier
-        .health
-        .mount(routes)
-        .data(notifier.intake)
-        .with(BodyLimit(notifier.body_limit))
-        .with(Problems::new().with_allow(allowed_methods))
-        .with(RequestTrace)
-        .map_to_response()
+        .at("/api/notifications/students/stream", of_students.compat().after(in_own_words))
+        .at("/api/notifications/ws", websocket.compat().before(hand_over_connection).after(in_own_words))
+        .at("/api/notifications", get(poll.compat()).post(publish.compat()).after(in_own_words))
+        .at("/api/notifications/connections", get(connections(hub)));
+    front.around("notifier", mount_pages(routes, sisters), ROUTES)
 }
 
-/// What `/api/notifications/students/stream` streams.
+/// The routes of the notifier.
+pub const ROUTES: RouteTable = RouteTable(&[
+    ("/", READ),
+    ("/sse-test.html", READ),
+    ("/websocket-test.html", READ),
+    ("/pages/{file}", READ),
+    ("/api/notifications", "GET, HEAD, POST, OPTIONS"),
+    ("/api/notifications/connections", READ),
+    ("/api/notifications/stream", READ),
+    ("/api/notifications/students/stream", READ),
+    ("/api/notifications/ws", "GET, OPTIONS"),
+]);
+
+const READ: &str = "GET, HEAD, OPTIONS";
+
+/// Gives the connection that the server may hand over to the service, by the name that the service knows.
+async fn hand_over_connection(mut request: Request) -> poem::Result<Request> {
+    if let Some(UpgradeHandle(handle)) = request.extensions_mut().remove::<UpgradeHandle>() {
+        request.extensions_mut().insert(Upgrade::from(handle));
+    }
+    Ok(request)
+}
+
+/// Topics of students.
 #[expect(clippy::expect_used, reason = "the text is a constant, and every test of the routes reads it")]
-fn students() -> TopicSet {
-    TopicSet::parse("student.*").expect("a pattern")
+fn students(pattern: &str) -> TopicSet {
+    TopicSet::parse(pattern).expect("a pattern")
 }
 
-/// Refuses what a stream refuses with a problem like all others of this host.
+/// Words what a service of the library refuses like all other problems of this host.
 async fn in_own_words(answer: poem::Result<Response>) -> poem::Result<Response> {
     let answer = answer?;
-    match answer.extensions().get::<SseRejection>().map(problem) {
-        Some(problem) => Err(problem.into()),
-        None => Ok(answer),
-    }
-}
-
-fn problem(rejection: &SseRejection) -> Problem {
-    match rejection.kind() {
-        RejectionKind::Query => {
-            Problem::new(StatusCode::BAD_REQUEST, "malformed-request", rejection.detail())
-        }
-        _ => Problem::from_status(StatusCode::METHOD_NOT_ALLOWED),
-    }
-}
-
-/// The methods of a path, for answers that must name them.
-fn allowed_methods(path: &str) -> Option<&'static str> {
-    match path {
-        "/api/notifications" => Some("POST"),
-        _ => Some("GET, HEAD"),
-    }
+    let Some(rejection) = answer.extensions().get::<Rejection>() else { return Ok(answer) };
+    let problem = Problem::new(rejection.status(), rejection.code(), rejection.detail());
+    let problem = rejection
+        .faults()
+        .iter()
+        .fold(problem, |problem, fault| problem.with_error(fault.pointer, fault.code, fault.detail.clone()));
+    let mut own = problem.into_response();
+    // The methods come from the table of routes, which knows more of them.
+    let kept = rejection.headers().iter().filter(|(name, _)| name != header::ALLOW);
+    own.headers_mut().extend(kept.cloned());
+    Ok(own)
 }

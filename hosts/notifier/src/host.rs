@@ -8,13 +8,15 @@ use tbx_notify::hub::{Hub, HubOptions};
 use tbx_service::config::HistoryUrl;
 use tbx_service::health::probe;
 use tbx_service::{
-    Config, Health, Listener, ServeError, ServeOptions, ShutdownSignal, Tasks, chain, poem_service, serve,
+    Config, Front, Health, Listener, ServeError, ServeOptions, ShutdownSignal, Tasks, chain, poem_service,
+    serve,
 };
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Notifier, app};
 use crate::intake::Intake;
+use crate::pages::Sisters;
 
 /// What ending takes beside the drain.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -43,6 +45,11 @@ pub enum HostError {
 pub fn max_streams(config: &Config) -> usize {
     let reserve = (config.max_connections / 16).clamp(1, 256);
     config.max_connections.saturating_sub(reserve).max(1)
+}
+
+/// Tells all streams to leave, spread over a quarter of the time that the drain has, and waits until they have.
+pub async fn leave(hub: Hub, drain_timeout: Duration) {
+    hub.drain(drain_timeout / 4).await;
 }
 
 /// Looks after a history until `stop` is cancelled, in the check `history`.
@@ -86,12 +93,15 @@ pub async fn run(config: &Config) -> Result<(), HostError> {
     tasks.spawn("history health", history_probe(Arc::clone(&history), &health, stop.clone()));
     tracing::info!(service = "notifier", addr = %listener.local_addr(), "listening");
     println!("The notifier is running: http://{}/api/notifications/stream", listener.local_addr());
+    let ports = [config.api_listen.port(), listener.local_addr().port(), config.worker_listen.port()];
+    let front = Front::new(config, health.clone(), ports);
+    tasks.spawn("metrics", front.metrics().clone().keep_up(stop.clone()));
     let app = app(Notifier {
         hub: hub.clone(),
         intake: Intake::History(history),
         keep_alive: config.keep_alive,
-        health: health.clone(),
-        body_limit: config.body_limit,
+        sisters: Sisters { api: ports[0], notifier: ports[1], worker: ports[2] },
+        front,
     });
     tasks.spawn("notifier", serve(listener, poem_service(app), ServeOptions::from(config), stop.clone()));
 
@@ -101,8 +111,8 @@ pub async fn run(config: &Config) -> Result<(), HostError> {
         () = failed.cancelled() => Err(HostError::Task),
     };
     health.drain();
-    hub.close();
     stop.cancel();
+    tasks.spawn("leaving streams", leave(hub, config.drain_timeout));
     let late = tasks.wait(config.drain_timeout + CLOSING).await;
     if let Some(file) = file {
         file.close().await;

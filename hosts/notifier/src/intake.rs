@@ -4,12 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tbx_bus::{Message, Publisher};
+use poem::http::request::Parts;
+use tbx_bus::{Message, Publisher, SettlesOn, TraceContext};
+use tbx_notify::Notification;
 use tbx_notify::history::History;
-use tbx_notify::{EventName, Notification};
+use tbx_notify::publish::{NotTaken, NotificationSink};
 
 /// How long the way may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+const SOURCE: &str = "/notifications";
 
 /// The way into the history.
 #[derive(Clone)]
@@ -21,64 +24,41 @@ pub enum Intake {
     History(Arc<dyn History>),
 }
 
-/// A notification did not find its way.
-#[derive(Debug)]
-pub struct IntakeError(Box<dyn std::error::Error + Send + Sync>);
-
-impl Intake {
-    /// Takes a notification; returns when it is safe.
-    ///
-    /// # Errors
-    ///
-    /// When it is not known to be safe.
-    ///
-    /// # Cancel safety
-    ///
-    /// A dropped future leaves it taken or not.
-    pub async fn take(&self, message: Message) -> Result<(), IntakeError> {
-        tokio::time::timeout(TIMEOUT, self.try_take(message))
-            .await
-            .unwrap_or_else(|elapsed| Err(elapsed.into()))
-            .map_err(IntakeError)
-    }
-
-    async fn try_take(&self, message: Message) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        match self {
-            Self::Bus(publisher) => {
-                let receipt = publisher.publish(message).await?;
-                // A bus that forgets with its process has it safe only when the notifier is done with it.
-                match publisher.capabilities().settles_on {
-                    tbx_bus::SettlesOn::Accepted => {
-                        receipt.accepted().await?;
-                    }
-                    _ => {
-                        let letters = receipt.finished().await?.into_dead_letters();
-                        if let Some(letter) = letters.first() {
-                            return Err(letter.reason.to_string().into());
-                        }
-                    }
+#[async_trait::async_trait]
+impl NotificationSink for Intake {
+    async fn take(&self, notification: Notification, request: &Parts) -> Result<(), NotTaken> {
+        let taken = async {
+            match self {
+                Self::Bus(publisher) => hand_over(publisher.as_ref(), notification, request).await,
+                Self::History(history) => {
+                    history.append(notification).await.map(|_| ()).map_err(NotTaken::new)
                 }
             }
-            Self::History(history) => {
-                let event = EventName::new(message.kind())?;
-                let (id, topic) = (message.id().clone(), message.topic().clone());
-                history.append(Notification::new(id, topic, event, message.body().clone())?).await?;
-            }
-        }
-        Ok(())
+        };
+        tokio::time::timeout(TIMEOUT, taken).await.unwrap_or_else(|elapsed| Err(NotTaken::new(elapsed)))
     }
 }
 
-impl fmt::Display for IntakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the notification was not taken")
+async fn hand_over(
+    publisher: &dyn Publisher,
+    notification: Notification,
+    request: &Parts,
+) -> Result<(), NotTaken> {
+    // One key for each topic: its notifications keep their order.
+    let (topic, key) = (notification.topic().clone(), notification.topic().to_string());
+    let message = Message::new(topic, notification.event().as_str(), notification.body().clone())
+        .with_id(notification.id().clone())
+        .with_source(SOURCE)
+        .with_trace(request.extensions.get::<TraceContext>().map(TraceContext::child))
+        .with_key(&key)
+        .map_err(NotTaken::new)?;
+    let receipt = publisher.publish(message).await.map_err(NotTaken::new)?;
+    // A bus that forgets with its process has it safe only when the notifier is done with it.
+    if publisher.capabilities().settles_on == SettlesOn::Accepted {
+        return receipt.accepted().await.map(|_| ()).map_err(NotTaken::new);
     }
-}
-
-impl std::error::Error for IntakeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(self.0.as_ref())
-    }
+    let letters = receipt.finished().await.map_err(NotTaken::new)?.into_dead_letters();
+    letters.first().map_or(Ok(()), |letter| Err(NotTaken::new(letter.reason.to_string())))
 }
 
 impl fmt::Debug for Intake {

@@ -4,11 +4,13 @@
 //! [`tbx_notify::bridge::Bridge`].
 
 mod app;
+mod connections;
 mod group;
 pub mod host;
 mod intake;
-mod publish;
+mod pages;
 
-pub use app::{Notifier, app};
+pub use app::{Notifier, ROUTES, app};
 pub use group::group;
-pub use intake::{Intake, IntakeError};
+pub use intake::Intake;
+pub use pages::Sisters;

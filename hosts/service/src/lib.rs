@@ -2,45 +2,54 @@
 //!
 //! - [`serve`](mod@serve): the accept and connection loop, with limits, deadlines and a drain
 //! - [`problem`]: every error as RFC 9457 problem document, with the trace it belongs to
+//! - [`Front`]: what is around the routes of every host, in the order it must have
+//! - [`guard`]: hosts and origins that are let in, CORS, security headers
+//! - [`metrics`]: numbers for Prometheus
 //! - [`config`]: settings from defaults, file, environment and flags, with the origin of each
 //! - [`health`]: named checks and the endpoints that show them
 //! - [`logging`], [`shutdown`], [`tasks`]: lines on stderr, signals, owned background work
 //!
-//! The order of the poem layers matters: the trace must be known before an error is rendered, and the body
-//! limit is an error like any other.
-//!
 //! ```
-//! use poem::{EndpointExt, Route, get, handler};
-//! use tbx_service::{BodyLimit, Health, Problems, RequestTrace, poem_service};
+//! use poem::{Route, get, handler};
+//! use tbx_service::{Config, Front, Health, RouteTable, poem_service};
 //!
 //! #[handler]
 //! fn hello() -> &'static str {
 //!     "hello"
 //! }
 //!
-//! let health = Health::new();
-//! let routes = health.mount(Route::new().at("/", get(hello)));
-//! let app = routes
-//!     .with(BodyLimit(256 * 1024))
-//!     .with(Problems::new().with_allow(|path| (path == "/").then_some("GET, HEAD")))
-//!     .with(RequestTrace);
+//! const ROUTES: RouteTable = RouteTable(&[("/", "GET, HEAD, OPTIONS")]);
+//!
+//! let config = Config::load(&[], std::iter::empty(), "/nonexistent".as_ref())?.config;
+//! let front = Front::new(&config, Health::new(), [5000]);
+//! let app = front.around("hello", Route::new().at("/", get(hello)), ROUTES);
 //! let service = poem_service(app);
 //! # let _ = service;
+//! # Ok::<(), tbx_service::ConfigError>(())
 //! ```
 
 mod chain;
 pub mod config;
+mod front;
+pub mod guard;
 pub mod health;
+pub mod limits;
 pub mod logging;
+pub mod metrics;
 pub mod problem;
+mod routes;
 pub mod serve;
 pub mod shutdown;
 pub mod tasks;
 
 pub use chain::chain;
 pub use config::{Config, ConfigError, Loaded};
+pub use front::Front;
+pub use guard::Guard;
 pub use health::{Check, Health, Status, watch_state};
+pub use metrics::{Metrics, Sample};
 pub use problem::{FieldFault, Problem, Problems, RequestTrace, current_trace};
+pub use routes::{RouteInfo, RouteTable};
 pub use serve::{
     BodyLimit, Listener, PeerAddr, PoemService, ServeError, ServeOptions, UpgradeHandle, poem_service, serve,
 };

@@ -1,9 +1,10 @@
 //! The command line. Every setting is a flag too; the names come from the table of settings.
 
-use clap::{Arg, ArgMatches, Command as Clap};
-use tbx_service::Config;
-use tbx_service::config::{KEYS, Loaded, environment};
+use clap::{Arg, ArgAction, ArgMatches, Command as Clap};
+use tbx_service::config::{KEYS, Key, Loaded, environment};
+use tbx_service::{Config, ConfigError};
 
+use crate::commands::dead_letters::{Action, DeadLetters, Which};
 use crate::commands::seed::Seed;
 use crate::exit::Failure;
 
@@ -18,14 +19,18 @@ pub(crate) enum Command {
     Migrate,
     /// Tell whether they are.
     MigrateStatus,
+    /// Look at what was given up, and decide.
+    DeadLetters(DeadLetters),
+    /// Look whether everything is set up right.
+    Doctor,
     /// Create students.
     Seed(Seed),
     /// Print the settings.
     Config,
 }
 
-/// Reads the command and the settings.
-pub(crate) fn read() -> Result<(Command, Loaded), Failure> {
+/// Reads the command and the settings, which may be wrong.
+pub(crate) fn read() -> Result<(Command, Result<Loaded, ConfigError>), Failure> {
     // Ends the process itself, with code 2, when the arguments are wrong, and with 0 after a help text.
     let matches = command_line().get_matches();
     let (command, matches) = match matches.subcommand() {
@@ -37,13 +42,13 @@ pub(crate) fn read() -> Result<(Command, Loaded), Failure> {
             Some((_, matches)) => (Command::MigrateStatus, matches),
             None => (Command::Migrate, matches),
         },
+        Some(("dead-letters", matches)) => dead_letters(matches),
+        Some(("doctor", matches)) => (Command::Doctor, matches),
         Some(("seed", matches)) => (Command::Seed(seed(matches)), matches),
         Some((_, matches)) => (Command::Config, matches),
     };
     let working_dir = std::env::current_dir().map_err(|error| Failure::failed(&error))?;
-    let loaded =
-        Config::load(&flags(matches), environment(), &working_dir).map_err(|error| Failure::usage(&error))?;
-    Ok((command, loaded))
+    Ok((command, Config::load(&flags(matches), environment(), &working_dir)))
 }
 
 fn command_line() -> Clap {
@@ -51,7 +56,7 @@ fn command_line() -> Clap {
         Arg::new(key.name)
             .long(key.name.replace('_', "-"))
             .value_name("VALUE")
-            .help(format!("{} [default: {}]", key.about.trim(), key.default))
+            .help(help(key))
             .help_heading("Settings")
             .global(true)
     });
@@ -78,7 +83,48 @@ fn command_line() -> Clap {
                 .arg(number("count", "How many").required(true))
                 .arg(number("rng-seed", "The same seed makes the same students").default_value("1")),
         )
+        .subcommand(dead_letters_line())
+        .subcommand(Clap::new("doctor").about("Look whether every configured part can be reached and is set up right"))
         .subcommand(Clap::new("config").about("Print the settings in force, with their origin"))
+}
+
+fn help(key: &Key) -> String {
+    let about = key.about.trim();
+    if key.default.is_empty() { about.to_owned() } else { format!("{about} [default: {}]", key.default) }
+}
+
+fn dead_letters_line() -> Clap {
+    let id = |required: bool| {
+        Arg::new("id").value_name("ID").value_parser(clap::value_parser!(i64)).required(required)
+    };
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Tell it as JSON").global(true);
+    let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("Every letter there is");
+    Clap::new("dead-letters")
+        .about("Look at messages that were given up, and decide about them")
+        .subcommand_required(true)
+        .arg(json)
+        .subcommand(Clap::new("list").about("List them, oldest first"))
+        .subcommand(Clap::new("show").about("Show one with its body").arg(id(true)))
+        .subcommand(
+            Clap::new("replay")
+                .about("Put them back into the outbox, to be handled again when tbx runs")
+                .arg(id(false).num_args(1..).required_unless_present("all").conflicts_with("all"))
+                .arg(all),
+        )
+        .subcommand(Clap::new("drop").about("Delete them for good").arg(id(true).num_args(1..)))
+}
+
+fn dead_letters(matches: &ArgMatches) -> (Command, &ArgMatches) {
+    let (name, matches) = matches.subcommand().unwrap_or(("list", matches));
+    let ids = || matches.get_many::<i64>("id").unwrap_or_default().copied().collect::<Vec<_>>();
+    let action = match name {
+        "show" => Action::Show(ids().first().copied().unwrap_or_default()),
+        "replay" if matches.get_flag("all") => Action::Replay(Which::All),
+        "replay" => Action::Replay(Which::These(ids())),
+        "drop" => Action::Drop(ids()),
+        _ => Action::List,
+    };
+    (Command::DeadLetters(DeadLetters { action, json: matches.get_flag("json") }), matches)
 }
 
 fn flags(matches: &ArgMatches) -> Vec<(String, String)> {

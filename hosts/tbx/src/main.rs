@@ -21,6 +21,12 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let (command, loaded) = cli::read()?;
+    let loaded = match loaded {
+        Err(error) if matches!(command, Command::Doctor) => {
+            return commands::doctor::without_configuration(&error);
+        }
+        loaded => loaded.map_err(|error| Failure::usage(&error))?,
+    };
     if matches!(command, Command::Config) {
         return std::io::stdout()
             .write_all(loaded.render().as_bytes())
@@ -42,6 +48,8 @@ fn run() -> Result<(), Failure> {
             Command::Separate(service) => commands::separate::run(service, config).await,
             Command::Migrate => commands::migrate::run(&config).await,
             Command::MigrateStatus => commands::migrate::status(&config).await,
+            Command::DeadLetters(letters) => commands::dead_letters::run(&config, letters).await,
+            Command::Doctor => commands::doctor::run(&config).await,
             Command::Seed(seed) => commands::seed::run(&config, seed).await,
         }
     })

@@ -30,6 +30,7 @@ macro_rules! history_conformance {
             matching_reads_give_every_wanted_entry_once_and_in_order,
             matching_reads_stop_where_they_are_told,
             private_topics_are_read_only_when_written_out,
+            the_newest_entry_of_a_topic_is_known,
             what_exceeds_the_count_is_trimmed_from_the_old_end,
             what_exceeds_the_age_is_trimmed_from_the_old_end,
             only_those_who_missed_something_are_told,

@@ -1,5 +1,7 @@
 //! Reading.
 
+use tbx_bus::Topic;
+
 use super::harness::{Harness, append_all};
 use crate::TopicSet;
 
@@ -46,6 +48,15 @@ pub async fn private_topics_are_read_only_when_written_out(harness: &mut dyn Har
     append_all(&history, &["a.$p", "a.b", "$p"]).await;
     assert_eq!(matching(harness, "#", 0, 3, 10).await, [2]);
     assert_eq!(matching(harness, "a.$p,$p", 0, 3, 10).await, [1, 3]);
+}
+
+/// The newest offset of a topic is known as soon as its append is answered.
+pub async fn the_newest_entry_of_a_topic_is_known(harness: &mut dyn Harness) {
+    let history = harness.history();
+    append_all(&history, &["a", "b", "a"]).await;
+    for (topic, wanted) in [("a", Some(3)), ("b", Some(2)), ("a.b", None)] {
+        assert_eq!(history.newest_of(&Topic::new(topic).unwrap()), wanted, "{topic}");
+    }
 }
 
 async fn matching(harness: &dyn Harness, topics: &str, after: u64, through: u64, limit: usize) -> Vec<u64> {

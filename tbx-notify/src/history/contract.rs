@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tbx_bus::Topic;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -69,6 +70,9 @@ pub trait History: Send + Sync {
     /// Whether an entry after the offset `after` that `topics` want was trimmed. A history that has to forget which topics it trimmed long ago answers
     /// `true` for any place from as far back.
     fn has_trimmed(&self, topics: &TopicSet, after: u64) -> bool;
+
+    /// The offset of the newest entry of `topic` that is kept.
+    fn newest_of(&self, topic: &Topic) -> Option<u64>;
 
     /// Whether the history can be read and appended to, for health checks.
     ///

@@ -84,6 +84,11 @@ impl TopicIndex {
         trimmed
     }
 
+    /// The newest offset of a topic of which something is kept.
+    pub(super) fn newest_of(&self, topic: &Topic) -> Option<u64> {
+        self.topics.get(topic)?.offsets.back().copied()
+    }
+
     /// Up to `limit` offsets after `after` and up to `through` that `topics` want, in order, each once.
     pub(super) fn find(&self, topics: &TopicSet, after: u64, through: u64, limit: usize) -> Vec<u64> {
         // The next offset of each matching topic, smallest first: a merge of sorted lists.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use tbx_bus::MessageId;
+use tbx_bus::{MessageId, Topic};
 use tokio::sync::watch;
 
 use super::contract::{Appended, Bounds, History, HistoryError, Retention};
@@ -144,6 +144,10 @@ impl History for MemoryHistory {
         let mut log = self.lock();
         log.trim(&self.retention, now);
         log.index.has_trimmed(topics, after)
+    }
+
+    fn newest_of(&self, topic: &Topic) -> Option<u64> {
+        self.lock().index.newest_of(topic)
     }
 
     async fn check(&self) -> Result<(), HistoryError> {

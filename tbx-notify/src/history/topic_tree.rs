@@ -45,6 +45,15 @@ impl<T: Default> TopicTree<T> {
         node.value.get_or_insert_default()
     }
 
+    /// The value of `topic`.
+    pub(super) fn get(&self, topic: &Topic) -> Option<&T> {
+        let mut node = &self.root;
+        for word in topic.words() {
+            node = node.children.get(word)?;
+        }
+        node.value.as_ref()
+    }
+
     /// Calls `visit` once for the value of every topic that `pattern` matches.
     ///
     /// Each topic is looked at once with all places in the pattern that lead to it, so the work is bounded by topics times words, whatever the

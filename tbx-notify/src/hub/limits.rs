@@ -1,9 +1,12 @@
 //! Bounds of a hub.
 
+use tbx_bus::TopicPattern;
 use thiserror::Error;
 
+use super::slow::{SlowPolicy, SlowRules};
+
 /// How much a hub holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HubOptions {
     /// How many readers there may be at once; 15,000 unless set.
@@ -12,6 +15,10 @@ pub struct HubOptions {
     pub window_entries: usize,
     /// How many bytes they may have together; 8 MiB unless set.
     pub window_bytes: usize,
+    /// How many bytes a reader that was up to date may fall behind before its [`SlowPolicy`] holds; 8 MiB unless set. It costs no memory:
+    /// what is not in memory is read from the history.
+    pub max_behind: u64,
+    pub(super) slow: SlowRules,
 }
 
 impl HubOptions {
@@ -29,11 +36,31 @@ impl HubOptions {
         self.window_bytes = bytes;
         self
     }
+
+    /// How many bytes a reader may fall behind.
+    #[must_use]
+    pub fn with_max_behind(mut self, bytes: u64) -> Self {
+        self.max_behind = bytes;
+        self
+    }
+
+    /// What happens to a reader that is too slow for topics of this pattern. The first pattern that matches holds.
+    #[must_use]
+    pub fn with_slow_policy(mut self, pattern: TopicPattern, policy: SlowPolicy) -> Self {
+        self.slow.add(pattern, policy);
+        self
+    }
 }
 
 impl Default for HubOptions {
     fn default() -> Self {
-        Self { max_readers: 15_000, window_entries: 4_096, window_bytes: 8 << 20 }
+        Self {
+            max_readers: 15_000,
+            window_entries: 4_096,
+            window_bytes: 8 << 20,
+            max_behind: 8 << 20,
+            slow: SlowRules::default(),
+        }
     }
 }
 

@@ -6,11 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tbx_bus::Topic;
 use tokio::task::JoinHandle;
 
-use super::feed::{Feed, NextInFeed, WakeCell};
+use super::feed::{NextInFeed, WakeCell};
+use super::seat::Seat;
+use super::slow::SlowPolicy;
 use super::start::Start;
 use super::tail::Shared;
+use super::transport::Transport;
 use crate::history::HistoryError;
 use crate::{Entry, Position, TopicSet};
 
@@ -23,14 +27,18 @@ const HISTORY_PAUSE: std::time::Duration = std::time::Duration::from_millis(500)
 #[must_use]
 pub struct Reader {
     hub: Arc<Shared>,
+    /// How it is counted; a reader beside another is not.
+    counted_as: Option<Transport>,
     topics: TopicSet,
-    feeds: Vec<(Arc<Feed>, usize)>,
+    seats: Vec<Seat>,
     place_among_all: usize,
     wake: Arc<WakeCell>,
     /// Everything up to here was handed out or is of no interest.
     cursor: u64,
     /// Whether the reader has been up to date since it came, so that a gap means it was too slow.
     has_caught_up: bool,
+    /// What happens when it is too slow, where the hub has no rule for the topic.
+    slow: SlowPolicy,
     first_gap: Option<Gap>,
     page: std::vec::IntoIter<Arc<Entry>>,
     /// A read from the history, in a task of its own: a client that stops reading stops polling us, and would hold a connection of the
@@ -52,6 +60,8 @@ struct Page {
     /// Everything of interest up to here is in `entries`.
     complete_through: u64,
     trimmed: bool,
+    /// Whether the reader had fallen too far behind when it was begun.
+    too_far_behind: bool,
 }
 
 /// What a reader gets.
@@ -62,6 +72,8 @@ pub enum Next {
     Entry(Arc<Entry>),
     /// Something may have been missed.
     Gap(Gap),
+    /// The reader has fallen too far behind and its policy is [`SlowPolicy::Close`]: leave, and resume.
+    TooSlow,
     /// The hub closes: leave, and come back elsewhere or later.
     Closing,
 }
@@ -109,27 +121,55 @@ impl GapReason {
 impl Reader {
     pub(super) fn new(
         hub: Arc<Shared>,
+        counted_as: Option<Transport>,
         topics: TopicSet,
-        feeds: Vec<(Arc<Feed>, usize)>,
-        wake: Arc<WakeCell>,
         start: Start,
     ) -> Self {
+        let wake = Arc::new(WakeCell::default());
+        let seats = hub.take_seats(&topics, &wake);
         let place_among_all = hub.everyone().join(Arc::clone(&wake));
+        if hub.is_closing() {
+            // Closing began while we joined, and may not have seen us.
+            wake.dismiss();
+        }
         // After the feeds: what is published from here on cannot be missed.
         let head = hub.head();
         let (cursor, first_gap) = start.resolve(&hub.history.bounds(), head);
         Self {
             hub,
+            counted_as,
             topics,
-            feeds,
+            seats,
             place_among_all,
             wake,
             cursor,
             has_caught_up: cursor >= head,
+            slow: SlowPolicy::DropOldest,
             first_gap,
             page: Vec::new().into_iter(),
             reading: None,
         }
+    }
+
+    /// What happens when it is too slow, unless the hub has a rule for the topic; [`SlowPolicy::DropOldest`] unless set.
+    pub fn with_slow_policy(mut self, policy: SlowPolicy) -> Self {
+        self.slow = policy;
+        self
+    }
+
+    /// A second reader of the same client, which counts as none: for catching up with other topics. It starts anew with `start`.
+    pub fn beside(&self, topics: TopicSet, start: Start) -> Self {
+        Self::new(Arc::clone(&self.hub), None, topics, start).with_slow_policy(self.slow)
+    }
+
+    /// Reads other topics from here on. The position stays, so what came to the new topics after it is still to come.
+    pub fn change_topics(&mut self, topics: TopicSet) {
+        self.reading = None;
+        self.page = Vec::new().into_iter();
+        // New seats before the old ones are left, so that a feed of both is not taken down and set up again.
+        let seats = self.hub.take_seats(&topics, &self.wake);
+        self.hub.leave_seats(&std::mem::replace(&mut self.seats, seats));
+        self.topics = topics;
     }
 
     /// What it reads.
@@ -147,14 +187,20 @@ impl Reader {
     /// Moves the position over entries that are of no interest, up to the newest, so that a reader of quiet topics stays near
     /// the head. Call it only after [`poll_next`](Self::poll_next) was pending. Returns the position.
     pub fn checkpoint(&mut self) -> Position {
-        if self.reading.is_none() && self.page.len() == 0 {
+        if !self.is_catching_up() {
             // The head first: an entry of interest that is published meanwhile lies behind it.
             let head = self.hub.head();
-            if matches!(self.next_in_feeds(head), NextInFeed::Nothing) {
+            if matches!(self.next_in_feeds(head), NextInFeed::Nothing(_)) {
                 self.cursor = self.cursor.max(head);
             }
         }
         self.position()
+    }
+
+    /// Whether it is reading from the history, so that [`poll_next`](Self::poll_next) may be pending although there is more.
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        self.reading.is_some() || self.page.len() > 0
     }
 
     /// Waits for what comes next.
@@ -170,7 +216,7 @@ impl Reader {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         // Registered before looking, so that what is published in between wakes us.
         self.wake.register(cx.waker());
-        if self.hub.is_closing() {
+        if self.wake.is_dismissed() {
             return Poll::Ready(Next::Closing);
         }
         if let Some(gap) = self.first_gap.take() {
@@ -179,15 +225,21 @@ impl Reader {
         loop {
             if let Some(entry) = self.page.next() {
                 self.cursor = entry.offset();
+                if self.is_passed_over(&entry) {
+                    continue;
+                }
                 return Poll::Ready(Next::Entry(entry));
             }
             if self.reading.is_none() {
                 match self.next_in_feeds(self.hub.head()) {
-                    NextInFeed::Entry(entry) => {
+                    NextInFeed::Entry(entry, _) => {
                         self.cursor = entry.offset();
+                        if self.is_passed_over(&entry) {
+                            continue;
+                        }
                         return Poll::Ready(Next::Entry(entry));
                     }
-                    NextInFeed::Nothing => {
+                    NextInFeed::Nothing(_) => {
                         self.has_caught_up = true;
                         return Poll::Pending;
                     }
@@ -200,34 +252,47 @@ impl Reader {
             self.reading = None;
             // A read that panicked was reported by the runtime; it is begun again.
             let Ok(page) = read else { continue };
-            if let Some(gap) = self.turn_to(page) {
-                return Poll::Ready(Next::Gap(gap));
+            if let Some(next) = self.turn_to(page) {
+                return Poll::Ready(next);
             }
         }
     }
 
+    /// Whether a newer entry of its topic makes this one superfluous.
+    fn is_passed_over(&self, entry: &Entry) -> bool {
+        let topic = entry.notification().topic();
+        self.policy(topic) == SlowPolicy::LatestOnly
+            && self.hub.history.newest_of(topic).is_some_and(|newest| newest > entry.offset())
+    }
+
+    fn policy(&self, topic: &Topic) -> SlowPolicy {
+        self.hub.slow.of(topic).unwrap_or(self.slow)
+    }
+
     /// What follows the cursor in all feeds, up to `head`: the smallest offset of all patterns.
-    fn next_in_feeds(&self, head: u64) -> NextInFeed {
-        let mut first: Option<Arc<Entry>> = None;
-        for (feed, _) in &self.feeds {
-            match feed.next_after(self.cursor, head) {
+    fn next_in_feeds(&mut self, head: u64) -> NextInFeed {
+        let mut first: Option<(Arc<Entry>, u64)> = None;
+        for seat in &mut self.seats {
+            match seat.next_after(self.cursor, head) {
                 NextInFeed::Forgotten => return NextInFeed::Forgotten,
-                NextInFeed::Nothing => {}
-                NextInFeed::Entry(entry) => {
-                    if first.as_ref().is_none_or(|first| entry.offset() < first.offset()) {
-                        first = Some(entry);
+                NextInFeed::Nothing(_) => {}
+                NextInFeed::Entry(entry, before) => {
+                    if first.as_ref().is_none_or(|(first, _)| entry.offset() < first.offset()) {
+                        first = Some((entry, before));
                     }
                 }
             }
         }
-        first.map_or(NextInFeed::Nothing, NextInFeed::Entry)
+        first.map_or(NextInFeed::Nothing(0), |(entry, before)| NextInFeed::Entry(entry, before))
     }
 
     /// Reads on from the cursor to where the feeds begin.
     fn read_page(&self) -> ReadingPage {
         let history = Arc::clone(&self.hub.history);
         let (topics, after) = (self.topics.clone(), self.cursor);
-        let through = self.feeds.iter().map(|(feed, _)| feed.complete_after()).max().unwrap_or_default();
+        let through = self.complete_in_memory_after();
+        let behind: u64 = self.seats.iter().map(Seat::behind).sum();
+        let too_far_behind = self.has_caught_up && behind > self.hub.max_behind;
         ReadingPage(tokio::spawn(async move {
             loop {
                 match history.read_matching(&topics, after, through, PAGE).await {
@@ -238,7 +303,7 @@ impl Reader {
                         };
                         // Asked after reading: whatever was trimmed before or meanwhile is told.
                         let trimmed = history.has_trimmed(&topics, after);
-                        return Page { entries, complete_through, trimmed };
+                        return Page { entries, complete_through, trimmed, too_far_behind };
                     }
                     Err(error) => {
                         report(&error);
@@ -249,29 +314,57 @@ impl Reader {
         }))
     }
 
+    /// From where on the feeds have everything.
+    fn complete_in_memory_after(&self) -> u64 {
+        self.seats.iter().map(Seat::complete_after).max().unwrap_or_default()
+    }
+
     /// Goes on with a page that was read. A gap comes before its entries.
-    fn turn_to(&mut self, page: Page) -> Option<Gap> {
-        let gap = page.trimmed.then(|| {
-            let bounds = self.hub.history.bounds();
+    fn turn_to(&mut self, page: Page) -> Option<Next> {
+        let too_slow = page.too_far_behind || (page.trimmed && self.has_caught_up);
+        let policy = match page.entries.first() {
+            Some(first) => self.policy(first.notification().topic()),
+            None => self.slow,
+        };
+        if too_slow && policy == SlowPolicy::Close {
+            return Some(Next::TooSlow);
+        }
+        if page.too_far_behind && policy == SlowPolicy::DropOldest {
+            // What is in memory is near enough; the page is not read out.
+            return Some(Next::Gap(self.jump(GapReason::Slow, self.complete_in_memory_after())));
+        }
+        if page.trimmed {
+            let reason = if self.has_caught_up { GapReason::Slow } else { GapReason::Trimmed };
             let resumes_after = match page.entries.first() {
                 Some(first) => first.offset() - 1,
                 None => page.complete_through,
             };
-            Gap {
-                reason: if self.has_caught_up { GapReason::Slow } else { GapReason::Trimmed },
-                requested: Some(self.position().to_string()),
-                oldest: bounds.tail(),
-                newest: bounds.head(),
-                resumes_after: Position::new(bounds.epoch, resumes_after.max(self.cursor)),
-            }
-        });
-        match &gap {
-            Some(gap) => self.cursor = gap.resumes_after.offset,
-            None if page.entries.is_empty() => self.cursor = self.cursor.max(page.complete_through),
-            None => {}
+            let gap = self.jump(reason, resumes_after);
+            self.page = page.entries.into_iter();
+            return Some(Next::Gap(gap));
+        }
+        if page.entries.is_empty() {
+            self.cursor = self.cursor.max(page.complete_through);
         }
         self.page = page.entries.into_iter();
-        gap
+        None
+    }
+
+    /// Moves on to the offset `after` and tells of it.
+    fn jump(&mut self, reason: GapReason, after: u64) -> Gap {
+        let bounds = self.hub.history.bounds();
+        let requested = Some(self.position().to_string());
+        self.cursor = self.cursor.max(after);
+        for seat in &mut self.seats {
+            seat.forget_lag();
+        }
+        Gap {
+            reason,
+            requested,
+            oldest: bounds.tail(),
+            newest: bounds.head(),
+            resumes_after: self.position(),
+        }
     }
 }
 
@@ -281,7 +374,7 @@ fn report(error: &HistoryError) {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.hub.departed(&self.feeds, self.place_among_all);
+        self.hub.departed(&self.seats, self.place_among_all, self.counted_as);
     }
 }
 

@@ -4,13 +4,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tbx_bus::Backoff;
+use tbx_bus::{Backoff, TopicPattern};
 use tokio_util::sync::CancellationToken;
 
+use super::drain::Departures;
 use super::feed::{Feed, WakeCell};
 use super::limits::{HubFull, HubOptions};
 use super::reader::Reader;
+use super::seat::Seat;
+use super::slow::SlowRules;
 use super::start::Start;
+use super::transport::Transport;
 use super::window::Window;
 use crate::history::{Bounds, History};
 use crate::{Epoch, Position, TopicSet};
@@ -57,10 +61,14 @@ pub(super) struct Shared {
     /// The head of the window, for readers, who never take its lock.
     head: Arc<AtomicU64>,
     max_readers: usize,
+    pub(super) max_behind: u64,
+    pub(super) slow: SlowRules,
     readers: AtomicUsize,
+    by_transport: [AtomicUsize; Transport::ALL.len()],
     closing: AtomicBool,
     /// Reaches every reader, whatever its patterns.
     everyone: Feed,
+    pub(super) departures: Departures,
 }
 
 impl Hub {
@@ -75,9 +83,13 @@ impl Hub {
             window: Mutex::new(Window::new(Arc::clone(&head), &options)),
             head,
             max_readers: options.max_readers,
+            max_behind: options.max_behind,
+            slow: options.slow,
             readers: AtomicUsize::new(0),
+            by_transport: Default::default(),
             closing: AtomicBool::new(false),
-            everyone: Feed::new(tbx_bus::TopicPattern::everything(), 0),
+            everyone: Feed::new(TopicPattern::everything(), 0),
+            departures: Departures::default(),
         }))
     }
 
@@ -122,12 +134,21 @@ impl Hub {
         }
     }
 
-    /// Admits a reader.
+    /// Admits a reader, counted as [`Transport::Other`].
     ///
     /// # Errors
     ///
     /// When the hub is full or closing.
     pub fn read(&self, topics: TopicSet, start: Start) -> Result<Reader, HubFull> {
+        self.read_as(Transport::Other, topics, start)
+    }
+
+    /// Admits a reader of a client that is connected in this way.
+    ///
+    /// # Errors
+    ///
+    /// When the hub is full or closing.
+    pub fn read_as(&self, transport: Transport, topics: TopicSet, start: Start) -> Result<Reader, HubFull> {
         if self.is_closing() {
             return Err(HubFull);
         }
@@ -135,17 +156,8 @@ impl Hub {
             self.0.readers.fetch_sub(1, Ordering::AcqRel);
             return Err(HubFull);
         }
-        let wake = Arc::new(WakeCell::default());
-        let feeds = {
-            // Joined under the lock: a feed that nobody has joined may be removed by whoever leaves it last.
-            let mut window = self.0.window();
-            let join = |feed: Arc<Feed>| {
-                let place = feed.join(Arc::clone(&wake));
-                (feed, place)
-            };
-            topics.patterns().iter().map(|pattern| join(window.feed(pattern))).collect()
-        };
-        Ok(Reader::new(Arc::clone(&self.0), topics, feeds, wake, start))
+        self.0.by_transport[transport.index()].fetch_add(1, Ordering::Relaxed);
+        Ok(Reader::new(Arc::clone(&self.0), Some(transport), topics, start))
     }
 
     /// The place up to which readers have been served.
@@ -160,10 +172,46 @@ impl Hub {
         self.0.readers.load(Ordering::Acquire)
     }
 
-    /// Tells every reader to leave and admits no more.
+    /// How many readers there are of each kind.
+    #[must_use]
+    pub fn readers_by_transport(&self) -> [(Transport, usize); Transport::ALL.len()] {
+        Transport::ALL
+            .map(|transport| (transport, self.0.by_transport[transport.index()].load(Ordering::Relaxed)))
+    }
+
+    /// The `limit` patterns with the most readers, and how many each has, most first. Looks at every pattern: for operators, not for each request.
+    #[must_use]
+    pub fn busiest_patterns(&self, limit: usize) -> Vec<(TopicPattern, usize)> {
+        // Only gathered under the lock, which publishing takes too.
+        let feeds = self.0.window().feeds();
+        let mut counts: Vec<_> = feeds.iter().map(|feed| (feed.pattern.clone(), feed.readers())).collect();
+        counts.sort_unstable_by(|(a, readers_of_a), (b, readers_of_b)| {
+            readers_of_b.cmp(readers_of_a).then_with(|| a.cmp(b))
+        });
+        counts.truncate(limit);
+        counts
+    }
+
+    /// Tells every reader to leave and admits no more. To spread their return over time, and to wait for them, see [`drain`](Self::drain).
     pub fn close(&self) {
+        self.stop_admitting();
+        for reader in self.0.everyone.cells() {
+            reader.dismiss();
+        }
+    }
+
+    pub(super) fn stop_admitting(&self) {
         self.0.closing.store(true, Ordering::Release);
-        self.0.everyone.wake_all();
+    }
+
+    /// The tasks of connections that the crate has spawned itself; [`drain`](Self::drain) waits for them.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn connections(&self) -> &tokio_util::task::TaskTracker {
+        self.0.departures.connections()
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -190,17 +238,34 @@ impl Shared {
         &self.everyone
     }
 
-    /// A reader is gone, and with it the feeds that nobody else reads.
-    pub(super) fn departed(&self, feeds: &[(Arc<Feed>, usize)], place_among_all: usize) {
+    /// A place in the feed of each pattern.
+    pub(super) fn take_seats(&self, topics: &TopicSet, cell: &Arc<WakeCell>) -> Vec<Seat> {
+        // Joined under the lock: a feed that nobody has joined may be removed by whoever leaves it last.
         let mut window = self.window();
-        for (feed, place) in feeds {
-            if feed.leave(*place) {
-                window.remove(&feed.pattern);
+        let patterns = topics.patterns().iter();
+        patterns.map(|pattern| Seat::take(window.feed(pattern), Arc::clone(cell))).collect()
+    }
+
+    /// Leaves, and removes the feeds that nobody else reads.
+    pub(super) fn leave_seats(&self, seats: &[Seat]) {
+        let mut window = self.window();
+        for seat in seats {
+            if seat.leave() {
+                window.remove(&seat.feed().pattern);
             }
         }
-        drop(window);
+    }
+
+    /// A reader is gone.
+    pub(super) fn departed(&self, seats: &[Seat], place_among_all: usize, counted_as: Option<Transport>) {
+        self.leave_seats(seats);
         self.everyone.leave(place_among_all);
-        self.readers.fetch_sub(1, Ordering::AcqRel);
+        if let Some(transport) = counted_as {
+            self.by_transport[transport.index()].fetch_sub(1, Ordering::Relaxed);
+            if self.readers.fetch_sub(1, Ordering::AcqRel) == 1 {
+                self.departures.all_gone();
+            }
+        }
     }
 }
 

@@ -91,6 +91,13 @@ impl Window {
         Arc::clone(self.feeds.get_or_insert_with(pattern, || Arc::new(Feed::new(pattern.clone(), head))))
     }
 
+    /// All feeds.
+    pub(super) fn feeds(&self) -> Vec<Arc<Feed>> {
+        let mut feeds = Vec::new();
+        self.feeds.each(&mut |feed| feeds.push(Arc::clone(feed)));
+        feeds
+    }
+
     pub(super) fn remove(&mut self, pattern: &TopicPattern) {
         self.feeds.remove(pattern);
     }

@@ -7,17 +7,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use bytes::Bytes;
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep};
 use uuid::Uuid;
 
 use super::encode;
+use super::joined::{COALESCE, Joined};
+use crate::access::Grant;
 use crate::hub::{Next, Reader};
-
-/// The most bytes joined into one write.
-const COALESCE: usize = 64 << 10;
 
 /// The body of an answer of [`SseService`](super::SseService).
 pub struct SseBody(State);
@@ -30,24 +28,30 @@ enum State {
 
 struct Stream {
     reader: Reader,
+    grant: Grant,
     greeting: Option<Bytes>,
+    has_ended: bool,
     keep_alive: Duration,
     silent_since: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl SseBody {
-    pub(super) fn stream(reader: Reader, keep_alive: Duration) -> Self {
+    pub(super) fn stream(reader: Reader, grant: Grant, keep_alive: Duration) -> Self {
         let greeting = encode::connected(&Uuid::now_v7().to_string(), reader.position());
         let silent_since = Instant::now();
-        let timer = Box::pin(tokio::time::sleep_until(silent_since + keep_alive));
-        Self(State::Streaming(Box::new(Stream {
+        let mut stream = Stream {
             reader,
+            grant,
             greeting: Some(greeting),
+            has_ended: false,
             keep_alive,
             silent_since,
-            timer,
-        })))
+            timer: Box::pin(tokio::time::sleep_until(silent_since)),
+        };
+        let due = stream.due();
+        stream.timer.as_mut().reset(due);
+        Self(State::Streaming(Box::new(stream)))
     }
 
     /// Tells the client to come back, spread over 1 to 10 s so that not all come at once.
@@ -55,13 +59,9 @@ impl SseBody {
         Self(State::Ending(Some(encode::retry(fastrand::u64(1_000..=10_000)))))
     }
 
-    pub(super) fn problem(status: StatusCode, title: &str, detail: &str) -> Self {
-        let problem = format!(
-            r#"{{"type":"about:blank","title":"{title}","status":{},"detail":{}}}"#,
-            status.as_u16(),
-            encode::json_string(detail)
-        );
-        Self(State::Ending(Some(problem.into())))
+    /// These bytes and no more.
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self(State::Ending(Some(bytes)))
     }
 
     pub(super) fn empty() -> Self {
@@ -70,70 +70,66 @@ impl SseBody {
 }
 
 impl Stream {
-    /// The next bytes; `None` when the hub closes.
+    /// The next bytes; `None` when the client is to leave and come back.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if let Some(greeting) = self.greeting.take() {
             return Poll::Ready(Some(greeting));
         }
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
         let mut joined = Joined::default();
         while joined.len() < COALESCE {
             match self.reader.poll_next(cx) {
-                Poll::Ready(Next::Entry(entry)) => joined.push(entry.sse().clone()),
+                Poll::Ready(Next::Entry(entry)) => {
+                    if self.grant.allows(entry.notification().topic()) {
+                        joined.push(entry.sse().clone());
+                    }
+                }
                 Poll::Ready(Next::Gap(gap)) => joined.push(encode::gap(&gap)),
-                Poll::Ready(_) if joined.len() == 0 => return Poll::Ready(None),
-                // Said first what there is; the end comes with the next call.
-                Poll::Ready(_) | Poll::Pending => break,
+                Poll::Ready(Next::TooSlow | Next::Closing) => {
+                    // Said first what there is.
+                    self.has_ended = true;
+                    break;
+                }
+                Poll::Pending => break,
             }
         }
         if let Some(bytes) = joined.into_bytes() {
             self.silent_since = Instant::now();
             return Poll::Ready(Some(bytes));
         }
-        self.poll_keep_alive(cx).map(Some)
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        self.poll_timer(cx)
     }
 
-    fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+    /// When something happens although nothing is published: a keep-alive, or the end of the grant.
+    fn due(&self) -> Instant {
+        let keep_alive = self.silent_since + self.keep_alive;
+        self.grant.expires().map_or(keep_alive, |expires| expires.min(keep_alive))
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             std::task::ready!(self.timer.as_mut().poll(cx));
-            let due = self.silent_since + self.keep_alive;
             let now = Instant::now();
-            if now < due {
+            if self.grant.expires().is_some_and(|expires| expires <= now) {
+                self.has_ended = true;
+                return Poll::Ready(None);
+            }
+            if now < self.silent_since + self.keep_alive {
                 // The timer is moved only when it fires, not with every event.
+                let due = self.due();
                 self.timer.as_mut().reset(due);
                 continue;
             }
             self.silent_since = now;
-            self.timer.as_mut().reset(now + self.keep_alive);
-            return Poll::Ready(encode::checkpoint(self.reader.checkpoint()));
+            let due = self.due();
+            self.timer.as_mut().reset(due);
+            return Poll::Ready(Some(encode::checkpoint(self.reader.checkpoint())));
         }
-    }
-}
-
-/// Bytes to write at once; a single piece is shared, not copied.
-#[derive(Default)]
-struct Joined {
-    first: Option<Bytes>,
-    all: BytesMut,
-}
-
-impl Joined {
-    fn push(&mut self, piece: Bytes) {
-        match self.first.take() {
-            None if self.all.is_empty() => self.first = Some(piece),
-            None => self.all.extend_from_slice(&piece),
-            Some(first) => {
-                self.all.extend_from_slice(&first);
-                self.all.extend_from_slice(&piece);
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.first.as_ref().map_or(self.all.len(), Bytes::len)
-    }
-
-    fn into_bytes(self) -> Option<Bytes> {
-        self.first.or_else(|| (!self.all.is_empty()).then(|| self.all.freeze()))
     }
 }
 

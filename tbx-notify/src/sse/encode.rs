@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 
 use crate::hub::Gap;
-use crate::{Entry, Position};
+use crate::{Entry, Position, json};
 
 /// The event of a notification.
 pub(crate) fn notification(entry: &Entry) -> Bytes {
@@ -22,13 +22,7 @@ pub(super) fn connected(client_id: &str, position: Position) -> Bytes {
 
 /// Something may have been missed.
 pub(super) fn gap(gap: &Gap) -> Bytes {
-    let requested = gap.requested.as_deref().map_or_else(|| "null".to_owned(), json_string);
-    let data = format!(
-        r#"{{"reason":"{}","requested":{requested},"oldest":"{}","newest":"{}"}}"#,
-        gap.reason.as_str(),
-        gap.oldest,
-        gap.newest
-    );
+    let data = format!("{{{}}}", json::gap_members(gap));
     event(gap.resumes_after, "gap", &data)
 }
 
@@ -77,23 +71,6 @@ fn lines(mut data: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-pub(super) fn json_string(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            control if control.is_control() => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,10 +88,5 @@ mod tests {
     #[test]
     fn empty_data_is_still_dispatched() {
         assert_eq!(event(Position::new(Epoch::new(1), 1), "E", ""), "id: 1-1\nevent: E\ndata: \n\n");
-    }
-
-    #[test]
-    fn foreign_text_is_quoted() {
-        assert_eq!(json_string("a\"\\\n\u{1}é"), "\"a\\\"\\\\\\u000a\\u0001é\"");
     }
 }

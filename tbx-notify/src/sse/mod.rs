@@ -24,9 +24,8 @@
 
 mod body;
 pub(crate) mod encode;
-mod request;
+mod joined;
 mod service;
 
 pub use body::SseBody;
-pub use request::{RejectionKind, SseRejection};
 pub use service::SseService;

@@ -5,34 +5,44 @@ use std::future::Ready;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::body::SseBody;
-use super::request::{RejectionKind, SseRejection, SseRequest};
-use crate::TopicSet;
-use crate::hub::Hub;
+use crate::access::{Access, Door};
+use crate::hub::{Hub, Transport};
+use crate::rejection::Rejection;
+use crate::request::{self, Query};
+use crate::{DEFAULT_KEEP_ALIVE, TopicSet};
 
 /// Streams notifications of a [`Hub`] as Server-Sent Events. See the [module](super) for the protocol.
 #[derive(Debug, Clone)]
 pub struct SseService {
     hub: Hub,
     topics: Option<TopicSet>,
+    access: Door,
     keep_alive: Duration,
 }
 
 impl SseService {
-    /// Streams what the request's `topics` want, or everything, with a keep-alive every 15 s.
+    /// Streams what the request's `topics` want, or everything that its [`Grant`](crate::access::Grant) allows, with a keep-alive every 15 s.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
-        Self { hub, topics: None, keep_alive: Duration::from_secs(15) }
+        Self { hub, topics: None, access: Door::default(), keep_alive: DEFAULT_KEEP_ALIVE }
     }
 
     /// Streams these topics, whatever the request says.
     #[must_use]
     pub fn with_topics(mut self, topics: TopicSet) -> Self {
         self.topics = Some(topics);
+        self
+    }
+
+    /// Decides what a client may see.
+    #[must_use]
+    pub fn with_access(mut self, access: impl Access) -> Self {
+        self.access = Door::new(access);
         self
     }
 
@@ -43,17 +53,20 @@ impl SseService {
         self
     }
 
-    fn answer(&self, parts: &http::request::Parts) -> Response<SseBody> {
-        let request = match SseRequest::read(parts) {
-            Ok(request) => request,
-            Err(rejection) => return reject(rejection),
-        };
-        let topics = self.topics.clone().or(request.topics).unwrap_or_else(TopicSet::everything);
+    fn answer(&self, parts: &http::request::Parts) -> Result<Response<SseBody>, Rejection> {
+        if parts.method != Method::GET && parts.method != Method::HEAD {
+            return Err(Rejection::method("GET, HEAD"));
+        }
+        let mut query = Query::read(parts, "lastEventId")?;
+        if let Some(header) = parts.headers.get("last-event-id") {
+            query.set_position(String::from_utf8_lossy(header.as_bytes()).into_owned());
+        }
+        let (grant, topics) = request::admit(&self.access, parts, self.topics.as_ref(), query.topics())?;
         let body = if parts.method == Method::HEAD {
             SseBody::empty()
         } else {
-            match self.hub.read(topics, request.start) {
-                Ok(reader) => SseBody::stream(reader, self.keep_alive),
+            match self.hub.read_as(Transport::Sse, topics, query.start()) {
+                Ok(reader) => SseBody::stream(reader, grant, self.keep_alive),
                 Err(_) => SseBody::come_back(),
             }
         };
@@ -63,23 +76,8 @@ impl SseService {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
         // Proxies that buffer would hold events back; nginx and those that copied it listen to this.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        response
+        Ok(response)
     }
-}
-
-fn reject(rejection: SseRejection) -> Response<SseBody> {
-    let (status, title) = match rejection.kind() {
-        RejectionKind::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
-        RejectionKind::Query => (StatusCode::BAD_REQUEST, "Malformed request"),
-    };
-    let mut response = Response::new(SseBody::problem(status, title, rejection.detail()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if rejection.kind() == RejectionKind::Method {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    }
-    response.extensions_mut().insert(rejection);
-    response
 }
 
 impl<B> Service<Request<B>> for SseService {
@@ -92,6 +90,7 @@ impl<B> Service<Request<B>> for SseService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        std::future::ready(Ok(self.answer(&request.into_parts().0)))
+        let answer = self.answer(&request.into_parts().0);
+        std::future::ready(Ok(answer.unwrap_or_else(|rejection| rejection.into_response(SseBody::whole))))
     }
 }

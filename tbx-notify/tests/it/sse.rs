@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
+use tbx_notify::Rejection;
 use tbx_notify::hub::HubOptions;
-use tbx_notify::sse::{SseBody, SseRejection, SseService};
+use tbx_notify::sse::{SseBody, SseService};
 use tower::ServiceExt;
 
 use super::support::{Fixture, fixture, within};
@@ -114,7 +115,7 @@ async fn a_bad_request_says_what_is_wrong() {
     let fixture = fixture(100, HubOptions::default());
     let response = get(&fixture, "/?topics=a..b", None).await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-    assert!(response.extensions().get::<SseRejection>().is_some());
+    assert!(response.extensions().get::<Rejection>().is_some());
     let text = chunk(&mut response.into_body()).await;
     assert!(text.contains("`a..b` is no topic pattern"), "{text}");
 }

@@ -27,10 +27,12 @@ pub(crate) fn fixture(kept: u64, options: HubOptions) -> Fixture {
 impl Fixture {
     /// Appends; the body is the number.
     pub(crate) async fn tell(&self, topic: &str, number: usize) -> u64 {
-        let event = EventName::new("Happened").unwrap();
-        let notification =
-            Notification::new(MessageId::generate(), Topic::new(topic).unwrap(), event, number.to_string())
-                .unwrap();
+        self.tell_body(topic, &number.to_string()).await
+    }
+
+    pub(crate) async fn tell_body(&self, topic: &str, body: &str) -> u64 {
+        let (topic, event) = (Topic::new(topic).unwrap(), EventName::new("Happened").unwrap());
+        let notification = Notification::new(MessageId::generate(), topic, event, body.to_owned()).unwrap();
         self.history.append(notification).await.unwrap().position.offset
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn run(report: &mut Report) {
     report.at_most("idle, resident", "MiB", 40.0, resident);
 }
 
-fn resident_mib(process: u32) -> f64 {
+pub(crate) fn resident_mib(process: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0

@@ -4,6 +4,7 @@
 mod idle;
 mod latency;
 mod report;
+mod stalled;
 mod topics;
 
 use std::process::ExitCode;
@@ -19,6 +20,9 @@ fn main() -> ExitCode {
     }
     if runs("topics") {
         topics::run(&mut report);
+    }
+    if runs("stalled") {
+        stalled::run(&mut report);
     }
     if runs("latency") {
         latency::run(&mut report);

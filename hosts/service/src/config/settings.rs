@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::parse::{self, Auth, LogFormat};
 use super::values::Values;
 use super::{BusUrl, CacheUrl, ConfigError, DatabaseUrl, HistoryUrl};
+use crate::guard::{AllowedHosts, AllowedOrigins};
 
 /// A setting as the user may write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,10 @@ settings! {
     notifier_listen: SocketAddr = "127.0.0.1:5001", parse::address;
     /// Address of the worker, for health.
     worker_listen: SocketAddr = "127.0.0.1:5002", parse::address;
+    /// Pages of other origins that may call, with commas; * for any.
+    allowed_origins: AllowedOrigins = "", AllowedOrigins::parse;
+    /// Names to answer to beside loopback names and the listen address, with commas; * for any.
+    allowed_hosts: AllowedHosts = "", AllowedHosts::parse;
     /// Connections per listener.
     max_connections: usize = "15000", parse::connections;
     /// Longest wait for a request head.
@@ -86,11 +91,7 @@ pub(super) const NOT_YET: &[(&str, &str)] = &[
     ("jwks_url", NO_TOKENS),
     ("jwt_issuer", NO_TOKENS),
     ("jwt_audience", NO_TOKENS),
-    ("allowed_origins", NO_HOST_CHECKS),
-    ("allowed_hosts", NO_HOST_CHECKS),
 ];
 
-const NO_HOST_CHECKS: &str =
-    "this version does not check Host and Origin yet; remove it and keep the services on loopback addresses";
 const NO_TOKENS: &str =
     "this version does not have token authentication yet; remove it and use auth off or insecure";

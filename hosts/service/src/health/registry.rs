@@ -35,6 +35,14 @@ impl Status {
         }
     }
 
+    fn level(&self) -> f64 {
+        match self {
+            Self::Pass => 1.0,
+            Self::Warn(_) => 0.5,
+            Self::Fail(_) => 0.0,
+        }
+    }
+
     fn severity(&self) -> u8 {
         match self {
             Self::Pass => 0,
@@ -97,6 +105,12 @@ impl Health {
     pub fn is_ready(&self) -> bool {
         !self.shared.draining.load(Ordering::Relaxed)
             && self.shared.checks().values().all(|reading| reading.status.severity() < 2)
+    }
+
+    /// Each check with what it last said as a number: 1 pass, 0.5 warn, 0 fail.
+    pub(crate) fn levels(&self) -> Vec<(String, f64)> {
+        let level = |(name, reading): (&String, &Reading)| (name.clone(), reading.status.level());
+        self.shared.checks().iter().map(level).collect()
     }
 
     /// The document of `/health`, and whether its status is "fail".

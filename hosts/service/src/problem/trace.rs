@@ -20,7 +20,7 @@ pub fn current_trace() -> Option<TraceContext> {
 /// poem middleware, the outermost: continues the trace of a valid `traceparent` or begins one, puts the
 /// [`TraceContext`] among the request's data, and logs one line when the answer begins.
 ///
-/// The line is `info`, `warn` for 5xx, and `debug` for the health endpoints. It shows the path without the
+/// The line is `info`, `warn` for 5xx, and `debug` for the health endpoints and metrics. It shows the path without the
 /// query, where a token may be.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RequestTrace;
@@ -72,7 +72,7 @@ fn trace_of(headers: &HeaderMap) -> TraceContext {
 fn log(method: &str, path: &str, status: StatusCode, began: Instant) {
     let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
     let status_code = status.as_u16();
-    if path == "/health" || path.starts_with("/health/") {
+    if path == "/health" || path.starts_with("/health/") || path == "/metrics" {
         tracing::debug!(method, path, status = status_code, duration_ms, "request completed");
     } else if status.is_server_error() {
         tracing::warn!(method, path, status = status_code, duration_ms, "request completed");

@@ -52,9 +52,9 @@ where
             tracing::debug!(%peer, %error, "connection left before it was served");
             continue;
         }
+        let ends = Ends { peer, own: own_end(own, &stream) };
         let socket = Socket::new(stream, options.write_timeout, slot, sockets.token());
-        let conversation =
-            converse(protocol.clone(), socket, Ends { peer, own }, service.clone(), stop.clone());
+        let conversation = converse(protocol.clone(), socket, ends, service.clone(), stop.clone());
         let cut = cut.clone();
         connections.spawn(async move {
             cut.run_until_cancelled_owned(conversation).await;
@@ -76,6 +76,14 @@ where
     cut.cancel();
     if timeout(CUT_TIMEOUT, connections.wait()).await.is_err() {
         tracing::warn!(addr = %own, open = connections.len(), "connections are still busy, leaving them");
+    }
+}
+
+/// Where the client came in: on all addresses, only the socket knows it.
+fn own_end(listening: SocketAddr, stream: &TcpStream) -> SocketAddr {
+    match stream.local_addr() {
+        Ok(own) if listening.ip().is_unspecified() => own,
+        _ => listening,
     }
 }
 

@@ -8,7 +8,7 @@ use hyper::upgrade::OnUpgrade;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 
-/// Our address of the socket.
+/// Our end of the socket, never the unspecified address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OwnAddr(pub(crate) SocketAddr);
 

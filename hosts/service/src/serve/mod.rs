@@ -21,6 +21,7 @@ mod socket;
 
 pub use accept::serve;
 pub use body_limit::{BodyLimit, BodyLimitEndpoint};
+pub(crate) use extensions::OwnAddr;
 pub use extensions::{PeerAddr, UpgradeHandle};
 pub use listener::{Listener, ServeError};
 pub use options::ServeOptions;

@@ -36,6 +36,8 @@ fn defaults_are_those_of_the_contract() {
          api_listen = 127.0.0.1:5000  (default)\n\
          notifier_listen = 127.0.0.1:5001  (default)\n\
          worker_listen = 127.0.0.1:5002  (default)\n\
+         allowed_origins = -  (default)\n\
+         allowed_hosts = -  (default)\n\
          max_connections = 15000  (default)\n\
          header_timeout = 10s  (default)\n\
          body_limit = 256KiB  (default)\n\
@@ -149,6 +151,17 @@ fn bad_variables_are_named_with_a_remedy() {
         (
             &[("TBX_HISTORY_URL", "sqlite:data/tbx.db")],
             "TBX_HISTORY_URL: \"sqlite:data/tbx.db\" is the database's file too; give the history a file of its own",
+        ),
+        (
+            &[("TBX_ALLOWED_HOSTS", "http://tbx.example.org")],
+            "TBX_ALLOWED_HOSTS: \"http://tbx.example.org\" is no list of hosts; use names such as tbx.example.org, \
+             with commas between them, *.example.org for all below a name, or * for any",
+        ),
+        (
+            &[("TBX_ALLOWED_ORIGINS", "https://app.example.org,app.example.org")],
+            "TBX_ALLOWED_ORIGINS: \"https://app.example.org,app.example.org\" is no list of origins; use \
+             SCHEME://HOST or SCHEME://HOST:PORT without a path, such as https://tbx.example.org, with commas \
+             between them, or * for any",
         ),
         (
             &[("TBX_AUTH", "jwt")],

@@ -4,6 +4,7 @@
 //! api ──► students + outbox ──relay──► events bus ──► worker ──► outbox ──relay──► notifications bus ──► history ──► hub ──► streams
 //! ```
 
+mod gauges;
 mod status;
 mod stops;
 
@@ -11,16 +12,17 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::{Endpoint, EndpointExt, Response, Route};
+use poem::{Endpoint, Response};
 use tbx_api::Api;
 use tbx_bus::consumer::Consumer;
-use tbx_notifier::{Intake, Notifier};
+use tbx_notifier::host::leave;
+use tbx_notifier::{Intake, Notifier, Sisters};
 use tbx_notify::bridge::Bridge;
 use tbx_notify::hub::{Hub, HubOptions};
 use tbx_service::health::probe;
 use tbx_service::{
-    BodyLimit, Config, Health, Listener, Problems, RequestTrace, ServeOptions, ShutdownSignal, Tasks, chain,
-    poem_service, serve, watch_state,
+    Config, Front, Health, Listener, ServeOptions, ShutdownSignal, Tasks, chain, poem_service, serve,
+    watch_state,
 };
 use tbx_store::sqlite::{Housekeeping, Retention, ping};
 
@@ -130,11 +132,21 @@ impl Parts {
 
     fn serve(&self, config: &Config, listeners: Listeners) {
         let Self { tasks, stops, .. } = self;
+        let ports @ [api, notifier, worker] = listeners.ports();
+        let sisters = Sisters { api, notifier, worker };
+        let front = Front::new(config, self.health.clone(), ports);
+        gauges::register(self, front.metrics());
+        tasks.spawn("metrics", front.metrics().clone().keep_up(stops.watchers.clone()));
         let options = || ServeOptions::from(config);
         let stop = || stops.intake.clone();
-        let api = serve(listeners.api, poem_service(self.api(config)), options(), stop());
-        let notifier = serve(listeners.notifier, poem_service(self.notifier(config)), options(), stop());
-        let worker = serve(listeners.worker, poem_service(self.worker(config)), options(), stop());
+        let api = serve(listeners.api, poem_service(self.api(&front)), options(), stop());
+        let notifier = serve(
+            listeners.notifier,
+            poem_service(self.notifier(config, sisters, &front)),
+            options(),
+            stop(),
+        );
+        let worker = serve(listeners.worker, poem_service(tbx_worker::app(&front)), options(), stop());
         // Both hand something over, so the road behind them stays open until the last of them has drained.
         let stop_relay = Arc::new(stops.relay.clone().drop_guard());
         tasks.spawn("api", then_drop(api, Arc::clone(&stop_relay)));
@@ -142,42 +154,42 @@ impl Parts {
         tasks.spawn("worker listener", worker);
     }
 
-    fn api(&self, config: &Config) -> impl Endpoint<Output = Response> + use<> {
+    fn api(&self, front: &Front) -> impl Endpoint<Output = Response> + use<> {
         let positions = self.history.shared();
         tbx_api::app(Api {
             students: Arc::new(self.storage.students.clone()),
             cache: Arc::new(self.surroundings.cache.clone()),
             clock: Arc::clone(&self.surroundings.clock),
-            health: self.health.clone(),
             stream_position: Some(Arc::new(move || positions.bounds().head().to_string())),
-            body_limit: config.body_limit,
+            front: front.clone(),
         })
     }
 
-    fn notifier(&self, config: &Config) -> impl Endpoint<Output = Response> + use<> {
+    fn notifier(
+        &self,
+        config: &Config,
+        sisters: Sisters,
+        front: &Front,
+    ) -> impl Endpoint<Output = Response> + use<> {
         tbx_notifier::app(Notifier {
             hub: self.hub.clone(),
             intake: Intake::Bus(Arc::new(self.buses.notifications.clone())),
             keep_alive: config.keep_alive,
-            health: self.health.clone(),
-            body_limit: config.body_limit,
+            sisters,
+            front: front.clone(),
         })
-    }
-
-    /// The worker has nothing but its health to show.
-    fn worker(&self, config: &Config) -> impl Endpoint<Output = Response> + use<> {
-        let routes = self.health.mount(Route::new());
-        let limited = routes.with(BodyLimit(config.body_limit));
-        limited.with(Problems::new().with_allow(|_| Some("GET, HEAD"))).with(RequestTrace).map_to_response()
     }
 
     /// Ends in good order; gives the names of what did not end in time.
     async fn end(self, config: &Config, in_good_order: bool) -> Vec<String> {
         self.health.drain();
         if in_good_order {
-            self.stops.begin(&self.hub);
+            // Streams are told when to come back, and end; the drain of their listener waits for them.
+            self.stops.begin();
+            self.tasks.spawn("leaving streams", leave(self.hub.clone(), config.drain_timeout));
         } else {
-            self.stops.all(&self.hub);
+            self.hub.close();
+            self.stops.all();
         }
         let late = self.tasks.wait(config.drain_timeout + 3 * CLOSING).await;
         self.history.close().await;
@@ -200,6 +212,10 @@ impl Listeners {
             notifier: bind(config.notifier_listen)?,
             worker: bind(config.worker_listen)?,
         })
+    }
+
+    fn ports(&self) -> [u16; 3] {
+        [&self.api, &self.notifier, &self.worker].map(|listener| listener.local_addr().port())
     }
 
     /// For machines in the log, for people on stdout.

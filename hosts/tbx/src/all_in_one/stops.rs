@@ -1,6 +1,5 @@
 //! The order of ending.
 
-use tbx_notify::hub::Hub;
 use tokio_util::sync::CancellationToken;
 
 /// The stop runs along the road, each part ending after the one that feeds it: no request is cut off, nothing that was handed over is left without
@@ -18,16 +17,14 @@ pub(super) struct Stops {
 }
 
 impl Stops {
-    pub(super) fn begin(&self, hub: &Hub) {
-        // Streams are told when to come back, and end; then the drain of their listener does not wait for them.
-        hub.close();
+    pub(super) fn begin(&self) {
         self.intake.cancel();
         self.watchers.cancel();
     }
 
     /// After a failure nobody can be waited for.
-    pub(super) fn all(&self, hub: &Hub) {
-        self.begin(hub);
+    pub(super) fn all(&self) {
+        self.begin();
         self.relay.cancel();
         self.consumers.cancel();
     }

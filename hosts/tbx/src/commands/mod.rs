@@ -1,5 +1,7 @@
 //! The admin commands.
 
+pub(crate) mod dead_letters;
+pub(crate) mod doctor;
 pub(crate) mod migrate;
 pub(crate) mod seed;
 pub(crate) mod separate;

@@ -1,9 +1,11 @@
 //! `seed`: students with made-up names, the same for the same seed.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use chrono::Utc;
 use fastrand::Rng;
+use indicatif::{ProgressBar, ProgressStyle};
 use tbx_core::{Context, CreateStudentHandler, NoCache, StudentInput, UseCaseError};
 use tbx_service::Config;
 
@@ -76,6 +78,7 @@ pub(crate) async fn run(config: &Config, seed: Seed) -> Result<(), Failure> {
     let create = CreateStudentHandler::new(Arc::new(storage.students.clone()), Arc::new(NoCache));
     let mut random = Rng::with_seed(seed.rng_seed);
     let (mut created, mut known) = (0_u64, 0_u64);
+    let progress = progress(seed.count, std::io::stderr().is_terminal());
     for number in 1..=seed.count {
         let first_name = FIRST_NAMES[random.usize(..FIRST_NAMES.len())];
         let last_name = LAST_NAMES[random.usize(..LAST_NAMES.len())];
@@ -87,10 +90,37 @@ pub(crate) async fn run(config: &Config, seed: Seed) -> Result<(), Failure> {
         match create.execute(&Context::new(Utc::now()), command).await {
             Ok(_) => created += 1,
             Err(UseCaseError::EmailTaken) => known += 1,
-            Err(error) => return Err(Failure::failed(&error)),
+            Err(error) => {
+                progress.abandon();
+                return Err(Failure::failed(&error));
+            }
         }
+        progress.inc(1);
     }
+    progress.finish_and_clear();
     storage.database.close().await;
     println!("{created} students created, {known} were there already.");
     Ok(())
+}
+
+/// For people only: without a terminal the line at the end says everything.
+fn progress(count: u64, terminal: bool) -> ProgressBar {
+    if !terminal {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} students, {eta} to go");
+    // Only a template that cannot be read is refused, and this one is a constant.
+    ProgressBar::new(count).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_shown_on_a_terminal_only() {
+        assert!(progress(3, false).is_hidden());
+        assert_eq!(progress(3, true).length(), Some(3));
+        assert!(ProgressStyle::with_template("{bar:40} {pos} of {len} students, {eta} to go").is_ok());
+    }
 }

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use sqlx::SqlitePool;
+use tbx_bus::Topic;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -182,6 +183,10 @@ impl History for SqliteHistory {
 
     fn has_trimmed(&self, topics: &TopicSet, after: u64) -> bool {
         self.shared.lock().index.has_trimmed(topics, after)
+    }
+
+    fn newest_of(&self, topic: &Topic) -> Option<u64> {
+        self.shared.lock().index.newest_of(topic)
     }
 
     async fn check(&self) -> Result<(), HistoryError> {

@@ -187,19 +187,19 @@ async fn bodies_over_the_limit_are_refused_announced_or_counted() {
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_ones() {
     let tbx = Setup::new().start().await;
-    let (one, stream) = ("GET, HEAD, PUT, PATCH, DELETE", "/api/notifications/stream");
+    let (one, stream) = ("GET, HEAD, PUT, PATCH, DELETE, OPTIONS", "/api/notifications/stream");
     for (service, method, path, allow) in [
-        ("api", Method::DELETE, STUDENTS, "GET, HEAD, POST"),
-        ("api", Method::PUT, "/api/v1/students", "GET, HEAD, POST"),
+        ("api", Method::DELETE, STUDENTS, "GET, HEAD, POST, OPTIONS"),
+        ("api", Method::PUT, "/api/v1/students", "GET, HEAD, POST, OPTIONS"),
         ("api", Method::POST, ADA, one),
         ("api", Method::POST, "/api/v1/students/abc", one),
-        ("api", Method::POST, "/health", "GET, HEAD"),
-        ("api", Method::DELETE, "/openapi.json", "GET, HEAD"),
-        ("api", Method::POST, "/swagger", "GET, HEAD"),
-        ("notifier", Method::POST, stream, "GET, HEAD"),
-        ("notifier", Method::DELETE, "/api/notifications/students/stream", "GET, HEAD"),
-        ("notifier", Method::PUT, "/api/notifications", "POST"),
-        ("worker", Method::POST, "/health/ready", "GET, HEAD"),
+        ("api", Method::POST, "/health", "GET, HEAD, OPTIONS"),
+        ("api", Method::DELETE, "/openapi.json", "GET, HEAD, OPTIONS"),
+        ("api", Method::POST, "/swagger", "GET, HEAD, OPTIONS"),
+        ("notifier", Method::POST, stream, "GET, HEAD, OPTIONS"),
+        ("notifier", Method::DELETE, "/api/notifications/students/stream", "GET, HEAD, OPTIONS"),
+        ("notifier", Method::PUT, "/api/notifications", "GET, HEAD, POST, OPTIONS"),
+        ("worker", Method::POST, "/health/ready", "GET, HEAD, OPTIONS"),
     ] {
         let answer = send(tbx.address(service), method, path, &[JSON], b"{}").await;
         problem(&answer, 405, "method-not-allowed");

@@ -4,7 +4,11 @@
 mod bad_input;
 mod commands;
 mod conditions;
+mod crowd;
+mod dead_letters;
+mod doctor;
 mod documents;
+mod front;
 mod health;
 mod listing;
 mod publish;

@@ -1,0 +1,46 @@
+//! `doctor`: can every configured part be reached, and is it set up right? Looks without changing anything.
+
+mod exposure;
+mod finding;
+mod storage;
+mod system;
+
+use std::io::Write as _;
+
+use tbx_service::{Config, ConfigError};
+
+use self::finding::Finding;
+use crate::exit::Failure;
+
+/// Prints a line for each check.
+pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
+    let together = match config.check_together() {
+        Ok(()) => Finding::ok("configuration", "every setting can be used; `tbx config` shows them"),
+        Err(error) => Finding::fail("configuration", error.to_string(), "change the setting"),
+    };
+    let (database, owner) = storage::database(config).await;
+    let mut findings = vec![together, database, storage::history(config).await];
+    findings.extend(system::ports(config, owner));
+    findings.push(system::open_files(config));
+    findings.push(system::clock(config));
+    findings.push(exposure::check(config));
+    tell(&findings)
+}
+
+/// A configuration that cannot be read leaves nothing else to look at.
+pub(crate) fn without_configuration(error: &ConfigError) -> Result<(), Failure> {
+    tell(&[Finding::fail("configuration", error.to_string(), "correct it, then run doctor again")])
+}
+
+fn tell(findings: &[Finding]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout();
+    for finding in findings {
+        // Nobody may be reading; the exit code still tells.
+        let _ = writeln!(stdout, "{finding}");
+    }
+    match findings.iter().filter(|finding| finding.is_failure()).count() {
+        0 => Ok(()),
+        1 => Err(Failure::failed_because("one check failed")),
+        failed => Err(Failure::failed_because(format!("{failed} checks failed"))),
+    }
+}
