@@ -20,7 +20,7 @@
 //! | `{"type":"connected","clientId","position"}` | first; the position that the stream starts after |
 //! | `{"type":"notification","position","topic","event","data"}` | with `"replay":true` for what was there before it was asked for |
 //! | `{"type":"gap","reason","requested","oldest","newest","position"}` | something may have been missed; it goes on after `position` |
-//! | `{"type":"subscribed","topics","position"}` | answers `subscribe` and `unsubscribe`: all topics from now on |
+//! | `{"type":"subscribed","topics","position"}` | answers `subscribe` and `unsubscribe`: all topics from now on, and where to resume without missing any of them |
 //! | `{"type":"checkpoint","position"}` | every 15 s of silence; nothing of interest lies before it |
 //! | `{"type":"error","code","message"}` | what was asked for was not done; the connection stays |
 //! | `{"type":"pong"}` | answers `ping` |

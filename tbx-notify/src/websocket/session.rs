@@ -18,7 +18,7 @@ use super::socket::{BACKLOG, Message, SocketError, WebSocket};
 use super::subscriptions::Subscriptions;
 use crate::access::Grant;
 use crate::hub::{From as GoOn, Next, Reader, Start};
-use crate::{Entry, MAX_PATTERNS, TopicSet};
+use crate::{Entry, MAX_PATTERNS, Position, TopicSet};
 
 /// How long a write may make no progress.
 const STALL: Duration = Duration::from_secs(10);
@@ -243,8 +243,8 @@ impl Session {
             }
             None => None,
         };
-        self.change(subscriptions, all);
         self.replays.extend(replay);
+        self.change(subscriptions, all);
         Ok(())
     }
 
@@ -258,8 +258,18 @@ impl Session {
 
     fn change(&mut self, subscriptions: Subscriptions, topics: TopicSet) {
         self.subscriptions = subscriptions;
-        self.socket.send(encode::subscribed(&topics, self.reader.position()));
+        self.socket.send(encode::subscribed(&topics, self.resume_position()));
         self.reader.change_topics(topics);
+    }
+
+    /// Where a client resumes without missing anything. While it catches up with something, that is where the catching up is: some of the rest comes
+    /// again then.
+    fn resume_position(&self) -> Position {
+        let replays = self.replays.iter().map(|replay| replay.reader.position());
+        replays.fold(
+            self.reader.position(),
+            |least, position| if position.offset < least.offset { position } else { least },
+        )
     }
 
     /// When something happens although nothing is published: a keep-alive, or the end of the grant.
@@ -285,7 +295,8 @@ impl Session {
                     return Poll::Ready(Some(End::Gone));
                 }
                 self.silent_since = now;
-                self.socket.send(encode::checkpoint(self.reader.checkpoint()));
+                self.reader.checkpoint();
+                self.socket.send(encode::checkpoint(self.resume_position()));
                 self.socket.ping();
             }
             // The timer is moved only when it fires, not with every message.

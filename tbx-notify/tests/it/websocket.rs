@@ -82,7 +82,8 @@ async fn a_subscription_with_a_position_is_replayed_before_anything_new_and_repe
     fixture.flowed().await;
 
     client.say(&format!(r##"{{"type":"subscribe","topics":["a.*","#"],"after":"{before}"}}"##)).await;
-    client.hear_of("subscribed").await;
+    let subscribed = client.hear_of("subscribed").await;
+    assert_eq!(subscribed["position"], before.to_string(), "who resumes there does not miss the replay");
     fixture.tell("b", 4).await;
     // 1 came before this connection was interested in anything, 2 it has had.
     assert_eq!(client.numbers(4).await, [(0, true), (1, true), (3, true), (4, false)]);

@@ -10,7 +10,6 @@ export function dropButton(button, client) {
 
   button.addEventListener('click', () => {
     const until = Date.now() + AWAY_MS;
-    button.disabled = true;
     client.close('dropped by the button');
     timer = setInterval(() => {
       const left = until - Date.now();
@@ -24,9 +23,9 @@ export function dropButton(button, client) {
 
   // Whoever opens the client ends the wait, be it us.
   client.addEventListener('state', ({ detail }) => {
+    button.disabled = detail.state !== 'connected';
     if (detail.state === 'disconnected') return;
     clearInterval(timer);
     button.textContent = label;
-    button.disabled = detail.state !== 'connected';
   });
 }

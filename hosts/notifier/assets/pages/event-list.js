@@ -4,6 +4,7 @@ import { make, moment, position as shownPosition } from './dom.js';
 
 /** A page that stays open for days must not remember every position it ever saw. */
 const POSITIONS_REMEMBERED = 10_000;
+const DRAW_MS = 20;
 
 export class EventList {
   #list;
@@ -31,10 +32,10 @@ export class EventList {
     const duplicate = this.#seen.has(notification.position);
     if (duplicate) this.duplicates += 1;
     this.#remember(notification.position);
-    // Drawn once for each frame: thousands may come at once while catching up, and nobody sees more than the newest.
-    if (this.#waiting.length === 0) requestAnimationFrame(() => this.#draw());
+    // Drawn together: thousands may come at once while catching up, and nobody sees more than the newest. A timer and not an animation frame, because
+    // frames stop in a tab that nobody looks at.
+    if (this.#waiting.length === 0) setTimeout(() => this.#draw(), DRAW_MS);
     this.#waiting.push({ ...notification, duplicate, received: new Date() });
-    // Frames stop in a tab that nobody looks at; events do not.
     if (this.#waiting.length > this.#most) this.#waiting.shift();
   }
 

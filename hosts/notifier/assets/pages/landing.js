@@ -10,7 +10,7 @@ import { address, pointLinks, version } from './hosts.js';
 import { NotificationStream } from './notification-stream.js';
 
 const LOOK_AGAIN_MS = 5_000;
-const COME_BACK_MS = 5_000;
+const COME_BACK_MS = 10_000;
 const MOST_EVENTS = 12;
 
 find('version').textContent = version;

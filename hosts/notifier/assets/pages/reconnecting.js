@@ -90,7 +90,7 @@ export class ReconnectingNotifications extends EventTarget {
 
   /** Exactly these topics. First more, then fewer: those that stay are never without a subscription. */
   setTopics(topics) {
-    const before = this.topics ?? ['#'];
+    const before = this.#wish();
     const [more, fewer] = [topics.filter((topic) => !before.includes(topic)), before.filter((topic) => !topics.includes(topic))];
     if (more.length > 0) this.subscribe(more);
     if (fewer.length > 0) this.unsubscribe(fewer);
@@ -148,9 +148,10 @@ export class ReconnectingNotifications extends EventTarget {
     const { name, asks, then } = meaning(code);
     this.#leave();
     this.#tell('closed', { code, reason, name, asks });
-    const words = `${code} ${name}${reason ? ` (${reason})` : ''}: ${asks}`;
+    const words = `${code}, ${name}: ${asks}`;
     if (then === 'stay' || (then === 'token' && !this.#newToken)) {
-      this.#tell('state', { state: 'disconnected', why: words });
+      // What is wrong with what we asked for.
+      this.#tell('state', { state: 'disconnected', why: reason ? `${words} (${reason})` : words });
       return;
     }
     if (then === 'token') this.#token = null;
@@ -162,18 +163,23 @@ export class ReconnectingNotifications extends EventTarget {
 
   /** Asks now, or as soon as there is a connection. */
   #ask(command) {
-    if (!this.#socket) {
-      this.#take(command);
-      return;
-    }
     this.#unanswered.push(command);
     if (this.#isConnected) this.#send(command);
+    // Without a connection the wish goes into the next query.
+    if (!this.#socket) this.#takeWish();
   }
 
-  /** Without a connection the wish goes into the next query. */
-  #take({ type, topics }) {
-    const others = (this.topics ?? ['#']).filter((topic) => !topics.includes(topic));
-    this.topics = type === 'subscribe' ? [...others, ...topics] : others;
+  /** The topics as they will be when all that was asked for has been granted. */
+  #wish() {
+    return this.#unanswered.reduce((wish, { type, topics }) => {
+      const others = wish.filter((topic) => !topics.includes(topic));
+      return type === 'subscribe' ? [...others, ...topics] : others;
+    }, this.topics ?? ['#']);
+  }
+
+  #takeWish() {
+    if (this.#unanswered.length > 0) this.topics = this.#wish();
+    this.#unanswered.length = 0;
   }
 
   #doubtSilence() {
@@ -194,7 +200,7 @@ export class ReconnectingNotifications extends EventTarget {
     this.#socket = null;
     this.#isConnected = false;
     socket?.close();
-    for (const command of this.#unanswered.splice(0)) this.#take(command);
+    this.#takeWish();
   }
 
   #send(message) {

@@ -19,6 +19,7 @@ showCheckpoints();
 showErrors();
 showPing();
 showRetry();
+client.addEventListener('closed', ({ detail: { code, reason } }) => log.add(`closed with ${code}${reason ? `: ${reason}` : ''}`));
 client.open();
 
 function showTopics() {
@@ -96,7 +97,7 @@ function showRetry() {
     if (detail.retryAt === undefined) return;
     const tick = () => {
       const left = Math.max(0, detail.retryAt - Date.now());
-      retry.textContent = `next attempt in ${(left / 1_000).toFixed(1)} s`;
+      retry.textContent = `Next attempt in ${(left / 1_000).toFixed(1)} s`;
     };
     timer = setInterval(tick, 100);
     tick();

@@ -25,6 +25,10 @@ use super::{Listener, ServeOptions};
 /// After the drain, connection tasks end at their next await; one that blocks its thread is not waited for.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How much may wait in the system that the network does not take.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 128 << 10;
+
 /// Serves connections until `stop`, then drains: no new ones, no further request on the open ones, and at most
 /// [`drain_timeout`](ServeOptions::drain_timeout) for what runs. Then connections are cut. Upgraded sockets are
 /// waited for like the others; they belong to whoever took them, who should close them on the same stop.
@@ -48,7 +52,7 @@ where
     let _cut_when_dropped = cut.clone().drop_guard();
 
     while let Some((slot, stream, peer)) = stop.run_until_cancelled(gate.next()).await {
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = shape(&stream) {
             tracing::debug!(%peer, %error, "connection left before it was served");
             continue;
         }
@@ -77,6 +81,16 @@ where
     if timeout(CUT_TIMEOUT, connections.wait()).await.is_err() {
         tracing::warn!(addr = %own, open = connections.len(), "connections are still busy, leaving them");
     }
+}
+
+/// How the system treats the socket: it sends at once what it gets, and takes little that it cannot send yet.
+fn shape(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    // Without it the system buffers up to 4 MiB for a client that does not read, and what waits there is old when it arrives. On systems that do not
+    // know it, nothing but that is lost.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES);
+    Ok(())
 }
 
 /// Where the client came in: on all addresses, only the socket knows it.

@@ -8,6 +8,7 @@ mod crowd;
 mod dead_letters;
 mod doctor;
 mod documents;
+mod embedding;
 mod front;
 mod health;
 mod listing;
