@@ -9,9 +9,10 @@ use tbx_core::{
     Clock, CreateStudentHandler, DeleteStudentHandler, GetStudentHandler, ListStudentsHandler, StudentCache,
     Students, UpdateStudentHandler,
 };
-use tbx_service::{Front, RouteTable};
+use tbx_service::{Front, RouteTable, StaticFile};
 
-use crate::position::StreamPosition;
+use crate::openapi::openapi;
+use crate::reads::Reads;
 use crate::students::StudentsApi;
 use crate::swagger;
 
@@ -40,19 +41,15 @@ pub fn app(api: Api) -> impl Endpoint<Output = Response> {
         list: ListStudentsHandler::new(Arc::clone(&api.students)),
         clock: Arc::clone(&api.clock),
     };
-    let service = |prefix: &str| {
-        OpenApiService::new(students.clone(), "TBX students", env!("CARGO_PKG_VERSION"))
-            .server(prefix.to_owned())
-    };
-    let (current, versioned) = (service("/api"), service("/api/v1"));
+    let service = || OpenApiService::new(students.clone(), "TBX students", env!("CARGO_PKG_VERSION"));
     let routes = Route::new()
-        .at("/openapi.json", get(current.spec_endpoint()))
-        .nest("/swagger", swagger::routes(&current.swagger_ui_html()))
-        .nest("/api/v1", versioned)
-        .nest("/api", current);
+        .at("/openapi.json", get(StaticFile::new("application/json", openapi())))
+        .nest("/swagger", swagger::routes())
+        .nest("/api/v1", service())
+        .nest("/api", service());
     let app = api.front.around("api", routes, ROUTES);
     // Around everything, since refusals carry it too.
-    app.with(StreamPosition(api.stream_position)).map_to_response()
+    app.with(Reads(api.stream_position)).map_to_response()
 }
 
 /// The routes of the api.
@@ -64,9 +61,10 @@ pub const ROUTES: RouteTable = RouteTable(&[
     ("/openapi.json", READ),
     ("/swagger", READ),
     ("/swagger/", READ),
-    ("/swagger/bundle.js", READ),
-    ("/swagger/start.js", READ),
-    ("/swagger/style.css", READ),
+    ("/swagger/page.css", READ),
+    ("/swagger/page.js", READ),
+    ("/swagger/ui.css", READ),
+    ("/swagger/ui.js", READ),
 ]);
 
 const COLLECTION: &str = "GET, HEAD, POST, OPTIONS";

@@ -1,4 +1,5 @@
-//! The shapes of the API, for its document. What is sent is `tbx_core::published`; a test keeps the two the same.
+//! The shapes of the API, for its document, where `openapi::schemas` says more about them. What is sent is `tbx_core::published`; a test keeps the
+//! two the same.
 
 use poem_openapi::Object;
 
@@ -6,14 +7,11 @@ use poem_openapi::Object;
 #[derive(Debug, Object)]
 #[oai(rename = "StudentInput", rename_all = "camelCase")]
 pub(crate) struct StudentInputDto {
-    /// 1 to 100 characters after trimming, no control characters.
-    #[oai(validator(max_length = 100, min_length = 1))]
+    /// The first name.
     pub(crate) first_name: String,
-    /// 1 to 100 characters after trimming, no control characters.
-    #[oai(validator(max_length = 100, min_length = 1))]
+    /// The last name.
     pub(crate) last_name: String,
     /// An email address that no other student has.
-    #[oai(validator(max_length = 254, min_length = 3))]
     pub(crate) email: String,
 }
 
@@ -21,9 +19,9 @@ pub(crate) struct StudentInputDto {
 #[derive(Debug, Object)]
 #[oai(rename = "StudentPatch", rename_all = "camelCase")]
 pub(crate) struct StudentPatchDto {
-    /// 1 to 100 characters after trimming, no control characters.
+    /// The first name.
     pub(crate) first_name: Option<String>,
-    /// 1 to 100 characters after trimming, no control characters.
+    /// The last name.
     pub(crate) last_name: Option<String>,
     /// An email address that no other student has.
     pub(crate) email: Option<String>,

@@ -58,14 +58,21 @@ impl Condition {
     /// The versions that `If-Match` allows, by strong comparison of the version part; `None` for any.
     pub(crate) fn versions(&self) -> Option<Vec<Version>> {
         let version = |tag: &Tag| {
-            let (version, _) = tag.text.split_once('.').filter(|_| !tag.weak)?;
-            Version::new(version.parse().ok()?)
+            let (version, updates) = tag.text.split_once('.').filter(|_| !tag.weak)?;
+            counted(updates)?;
+            Version::new(counted(version)?)
         };
         match self {
             Self::Any => None,
             Self::Tags(tags) => Some(tags.iter().filter_map(version).collect()),
         }
     }
+}
+
+/// A number as we write it: a tag that only looks like one of ours is somebody else's.
+fn counted(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
 }
 
 fn tags(mut rest: &str) -> Option<Vec<Tag>> {
@@ -100,7 +107,9 @@ mod tests {
         assert_eq!(versions(r#""3.1""#), Some(vec![3]));
         assert_eq!(versions(r#""3.1", "4.0""#), Some(vec![3, 4]));
         assert_eq!(versions(r#"W/"3.1""#), Some(vec![]));
-        assert_eq!(versions(r#""other""#), Some(vec![]));
+        for foreign in ["other", "3", "3.", ".1", "3.x", "03.1", "3.01", "+3.1", "3.1.0", "3.-1", "0.0", ""] {
+            assert_eq!(versions(&format!("\"{foreign}\"")), Some(vec![]), "{foreign}");
+        }
         assert_eq!(versions("*"), None);
     }
 

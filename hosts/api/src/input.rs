@@ -38,7 +38,7 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn read(body: &'a Value, required: Required) -> Result<Self, Problem> {
         let Value::Object(object) = body else {
-            let fault = fault("", "wrong-type", "must be a JSON object");
+            let fault = fault("#", "wrong-type", "must be a JSON object");
             return Err(problems::invalid_fields(vec![fault]));
         };
         let mut faults = Vec::new();

@@ -1,15 +1,20 @@
 //! The api host: the student REST API on poem with OpenAPI.
 //!
 //! [`app`] is the whole HTTP surface as a poem endpoint; a host gives it the use cases and runs it.
+//! [`openapi()`] is its document.
 
 mod app;
 mod dto;
 mod entity_tag;
 mod input;
+mod media_type;
+mod openapi;
 mod payload;
-mod position;
 mod problems;
+mod query;
+mod reads;
 mod students;
 mod swagger;
 
 pub use app::{Api, ROUTES, app};
+pub use openapi::openapi;

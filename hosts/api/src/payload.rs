@@ -5,7 +5,6 @@
 
 use std::marker::PhantomData;
 
-use crate::problems;
 use poem::{IntoResponse, Request, RequestBody, Response, Result};
 use poem_openapi::payload::{ParsePayload, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
@@ -13,6 +12,9 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::media_type::require_json;
+use crate::problems;
 
 /// A body that was read as JSON and nothing more; documented as `S`.
 pub(crate) struct JsonInput<S> {
@@ -62,18 +64,9 @@ impl<'a, S: Type> ApiExtractor<'a> for JsonInput<S> {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        if !request.content_type().is_some_and(is_json) {
-            return Err(problems::not_json(request.content_type()).into());
-        }
+        require_json(request)?;
         <Self as ParsePayload>::from_request(request, body).await
     }
-}
-
-/// `application/json`, or any other `application/…+json`, whatever its parameters.
-fn is_json(content_type: &str) -> bool {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media_type == "application/json"
-        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
 /// A value written by serde; documented as `S`.

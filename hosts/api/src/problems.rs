@@ -23,13 +23,22 @@ pub(crate) fn unreadable_json(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed-request", detail)
 }
 
-/// A body of another kind.
-pub(crate) fn not_json(content_type: Option<&str>) -> Problem {
-    let detail = match content_type {
-        Some(_) => "The body must be sent with Content-Type: application/json.",
-        None => "The request has no Content-Type; send the body with Content-Type: application/json.",
+/// A body of another kind, or of none that is told.
+pub(crate) fn not_json(told: bool, patches: bool) -> Problem {
+    let detail = match (told, patches) {
+        (true, false) => "The body must be sent with Content-Type: application/json, in UTF-8.",
+        (true, true) => {
+            "The body must be sent with Content-Type: application/merge-patch+json or application/json, in UTF-8."
+        }
+        (false, _) => "The request has no Content-Type; send the body with Content-Type: application/json.",
     };
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
+}
+
+/// A query that is no text.
+pub(crate) fn unreadable_query() -> Problem {
+    let detail = "The query cannot be decoded; escape each byte of UTF-8 as `%` and two hexadecimal digits.";
+    Problem::new(StatusCode::BAD_REQUEST, "malformed-request", detail)
 }
 
 /// A header or a query parameter that cannot be read.

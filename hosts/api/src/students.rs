@@ -3,21 +3,22 @@
 use std::sync::Arc;
 
 use poem::{Request, Result};
-use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::param::{Header, Path, Query as Parameter};
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 use serde::Serialize;
 use tbx_bus::TraceContext;
 use tbx_core::published::StudentBody;
 use tbx_core::{
     Clock, Context, CreateStudentHandler, Cursor, DeleteStudent, DeleteStudentHandler, Freshness, GetStudent,
-    GetStudentHandler, ListStudents, ListStudentsHandler, PageLimit, SearchPrefix, Sort, Student,
-    StudentChange, StudentRef, Trace, UpdateStudent, UpdateStudentHandler, Version,
+    GetStudentHandler, InvalidSearchPrefix, ListStudents, ListStudentsHandler, PageLimit, SearchPrefix, Sort,
+    Student, StudentChange, StudentRef, Trace, UpdateStudent, UpdateStudentHandler, Version,
 };
 use tbx_service::problem::Problem;
 
 use crate::dto::{StudentDto, StudentInputDto, StudentPageDto, StudentPatchDto};
 use crate::entity_tag::{Condition, entity_tag};
 use crate::payload::{JsonInput, JsonOutput};
+use crate::query::Query;
 use crate::{input, problems};
 
 #[derive(Tags)]
@@ -114,6 +115,8 @@ enum Listed {
 #[OpenApi(tag = "ApiTags::Students")]
 impl StudentsApi {
     /// Creates a student.
+    ///
+    /// It gets the next number and version 1. No two students may share an email address.
     #[oai(path = "/students", method = "post", operation_id = "createStudent")]
     async fn create(&self, request: &Request, body: JsonInput<StudentInputDto>) -> Result<Created> {
         let command = input::create(&body.value)?;
@@ -128,33 +131,41 @@ impl StudentsApi {
     }
 
     /// Lists students.
+    ///
+    /// A page of them, in the order asked for. To go on, send `next` as `cursor`, with everything else as before, or follow the `Link`: students
+    /// that come and go meanwhile make no other appear twice or not at all.
     #[oai(path = "/students", method = "get", operation_id = "listStudents")]
     async fn list(
         &self,
         request: &Request,
-        /// How many, 1 to 200; 50 unless given.
-        limit: Query<Option<String>>,
+        /// How many.
+        #[oai(name = "limit")]
+        _limit: Parameter<Option<String>>,
         /// Where to go on: `next` of the page before.
-        cursor: Query<Option<String>>,
-        /// The beginning of first name, last name or email, ignoring case.
-        search: Query<Option<String>>,
-        /// `number`, `lastName` or `created`; with `-` in front descending.
-        sort: Query<Option<String>>,
+        #[oai(name = "cursor")]
+        _cursor: Parameter<Option<String>>,
+        /// The beginning of first name, last name or email address, ignoring case. An empty one finds everybody.
+        #[oai(name = "search")]
+        _search: Parameter<Option<String>>,
+        /// What they are ordered by; with `-` in front descending. Where it is the same, the number decides.
+        #[oai(name = "sort")]
+        _sort: Parameter<Option<String>>,
     ) -> Result<Listed> {
-        let query =
-            list_query(limit.0.as_deref(), cursor.0.as_deref(), search.0.as_deref(), sort.0.as_deref())?;
+        let query = Query::read(request.uri().query().unwrap_or_default(), &ONCE)?;
         let page = self
             .list
-            .execute(&self.context(request), query)
+            .execute(&self.context(request), list_query(&query)?)
             .await
             .map_err(|error| problems::refused(&error))?;
         let next = page.next.as_ref().map(Cursor::encode);
-        let link = next.as_ref().map(|next| format!("<{}>; rel=\"next\"", next_link(request, next)));
+        let link = next.as_ref().map(|next| format!("<{}>; rel=\"next\"", next_link(request, &query, next)));
         let items = page.items.iter().map(StudentBody::from).collect();
         Ok(Listed::Page(JsonOutput::new(PageBody { items, next }), link))
     }
 
     /// Reads a student, by id or number.
+    ///
+    /// What one client has written is seen by all from then on. `updates` trails `version` until the workers have finished.
     #[oai(path = "/students/:id", method = "get", operation_id = "getStudent")]
     async fn get(
         &self,
@@ -185,6 +196,8 @@ impl StudentsApi {
     }
 
     /// Replaces the values of a student.
+    ///
+    /// What changes nothing is answered like any other write, with the version as it was. Without `If-Match` a write that meets another is tried again.
     #[oai(path = "/students/:id", method = "put", operation_id = "replaceStudent")]
     async fn replace(
         &self,
@@ -201,6 +214,8 @@ impl StudentsApi {
     }
 
     /// Changes the given values of a student.
+    ///
+    /// A merge patch (RFC 7396): what is absent stays as it is. No value can be removed, so null is refused.
     #[oai(path = "/students/:id", method = "patch", operation_id = "changeStudent")]
     async fn patch(
         &self,
@@ -217,6 +232,8 @@ impl StudentsApi {
     }
 
     /// Deletes a student.
+    ///
+    /// For good: its email address is free again, its number is not.
     #[oai(path = "/students/:id", method = "delete", operation_id = "deleteStudent")]
     async fn delete(
         &self,
@@ -290,21 +307,17 @@ fn reference(id: &str) -> Result<StudentRef, Problem> {
     id.parse().map_err(|_| problems::no_such_student())
 }
 
-fn list_query(
-    limit: Option<&str>,
-    cursor: Option<&str>,
-    search: Option<&str>,
-    sort: Option<&str>,
-) -> Result<ListStudents, Problem> {
-    let limit = match limit {
-        Some(text) => text
-            .parse()
-            .ok()
-            .and_then(|limit| PageLimit::new(limit).ok())
-            .ok_or_else(|| problems::malformed("limit", "must be a number from 1 to 200"))?,
+/// What may stand in the query of a list once.
+const ONCE: [&str; 4] = ["limit", "cursor", "search", "sort"];
+
+fn list_query(query: &Query<'_>) -> Result<ListStudents, Problem> {
+    let limit = match query.value("limit") {
+        Some(text) => {
+            page_limit(text).ok_or_else(|| problems::malformed("limit", "must be a number from 1 to 200"))?
+        }
         None => PageLimit::default(),
     };
-    let sort = match sort {
+    let sort = match query.value("sort") {
         Some(text) => text.parse::<Sort>().map_err(|_| {
             problems::malformed(
                 "sort",
@@ -313,13 +326,13 @@ fn list_query(
         })?,
         None => Sort::default(),
     };
-    let search = match search.filter(|text| !text.is_empty()) {
-        Some(text) => Some(SearchPrefix::parse(text).map_err(|_| {
-            problems::malformed("search", "must have 1 to 100 characters and no control characters")
-        })?),
+    let search = match query.value("search") {
+        Some(text) => search_prefix(text).map_err(|InvalidSearchPrefix| {
+            problems::malformed("search", "may have 100 characters and no control characters")
+        })?,
         None => None,
     };
-    let cursor = match cursor {
+    let cursor = match query.value("cursor") {
         Some(text) => Some(Cursor::decode(text, sort, search.as_ref()).map_err(|_| {
             problems::malformed("cursor", "must be `next` of a page with the same `sort` and `search`")
         })?),
@@ -328,13 +341,23 @@ fn list_query(
     Ok(ListStudents { limit, sort, search, cursor })
 }
 
+/// A number as it is written, without signs and zeros in front.
+fn page_limit(text: &str) -> Option<PageLimit> {
+    let limit: u32 = text.parse().ok()?;
+    PageLimit::new(limit).ok().filter(|_| limit.to_string() == text)
+}
+
+/// Forms send a field that nobody has filled in as an empty one, which is to find everybody.
+fn search_prefix(text: &str) -> Result<Option<SearchPrefix>, InvalidSearchPrefix> {
+    if text.chars().any(char::is_control) || text.chars().count() > SearchPrefix::MAX_CHARS {
+        return Err(InvalidSearchPrefix);
+    }
+    if text.trim().is_empty() { Ok(None) } else { SearchPrefix::parse(text).map(Some) }
+}
+
 /// The request again, with the cursor of the next page.
-fn next_link(request: &Request, next: &str) -> String {
-    let uri = request.original_uri();
-    let others = uri.query().unwrap_or_default().split('&');
-    let mut query: Vec<&str> =
-        others.filter(|pair| !pair.is_empty() && !pair.starts_with("cursor=")).collect();
+fn next_link(request: &Request, query: &Query<'_>, next: &str) -> String {
     let cursor = format!("cursor={next}");
-    query.push(&cursor);
-    format!("{}?{}", uri.path(), query.join("&"))
+    let query: Vec<&str> = query.without("cursor").chain([cursor.as_str()]).collect();
+    format!("{}?{}", request.original_uri().path(), query.join("&"))
 }

@@ -1,78 +1,37 @@
-//! The page that shows the API and tries it out.
+//! The page that shows the API and tries it out: Swagger UI, from the files in `assets/swagger-ui`.
 //!
-//! poem-openapi brings Swagger UI as one page with everything inline, which the policy of our pages forbids. So its script and style are taken out of
-//! that page and served as files, and the page is our own.
+//! The page is our own, since the one that comes with Swagger UI has parts inline, which the policy of our pages forbids.
 
-use bytes::Bytes;
-use poem::endpoint::make_sync;
-use poem::http::header;
-use poem::{Response, Route, get};
+use poem::{Route, get};
+use tbx_service::StaticFile;
 
-const PAGE: &str = r##"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>TBX students – SwaggerUI</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="/swagger/style.css">
-<script src="/swagger/bundle.js" defer></script>
-<script src="/swagger/start.js" defer></script>
-</head>
-<body>
-<div id="ui"></div>
-<noscript>SwaggerUI needs scripts. The document it shows is <a href="/openapi.json">openapi.json</a>.</noscript>
-</body>
-</html>
-"##;
+/// Path below `/swagger`, media type and content of each file.
+const FILES: [(&str, &str, &str); 5] = [
+    ("/", "text/html; charset=utf-8", include_str!("../assets/swagger.html")),
+    ("/page.css", "text/css; charset=utf-8", include_str!("../assets/swagger.css")),
+    ("/page.js", "text/javascript; charset=utf-8", include_str!("../assets/swagger.js")),
+    ("/ui.css", "text/css; charset=utf-8", include_str!("../assets/swagger-ui/swagger-ui.css")),
+    ("/ui.js", "text/javascript; charset=utf-8", include_str!("../assets/swagger-ui/swagger-ui-bundle.js")),
+];
 
-const START: &str = r##""use strict";
-SwaggerUIBundle({ dom_id: "#ui", url: "/openapi.json", deepLinking: true });
-"##;
-
-/// The routes below `/swagger`; `inline` is the page of poem-openapi.
-pub(crate) fn routes(inline: &str) -> Route {
-    let style = between(inline, "<style charset=\"UTF-8\">", "</style>");
-    let bundle = between(inline, "<script charset=\"UTF-8\">", "</script>\n</head>");
-    Route::new()
-        .at("/", get(make_sync(|_| file("text/html; charset=utf-8", Bytes::from_static(PAGE.as_bytes())))))
-        .at(
-            "/start.js",
-            get(make_sync(|_| file("text/javascript; charset=utf-8", Bytes::from_static(START.as_bytes())))),
-        )
-        .at("/style.css", get(make_sync(move |_| file("text/css; charset=utf-8", style.clone()))))
-        .at("/bundle.js", get(make_sync(move |_| file("text/javascript; charset=utf-8", bundle.clone()))))
-}
-
-fn between(text: &str, begin: &str, end: &str) -> Bytes {
-    let found = text.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).map(|(found, _)| found);
-    Bytes::copy_from_slice(found.unwrap_or_default().as_bytes())
-}
-
-fn file(kind: &'static str, text: Bytes) -> Response {
-    Response::builder()
-        .header(header::CONTENT_TYPE, kind)
-        .header(header::CACHE_CONTROL, "max-age=3600")
-        .body(text)
+/// The routes below `/swagger`.
+pub(crate) fn routes() -> Route {
+    FILES.iter().fold(Route::new(), |routes, (path, kind, content)| {
+        routes.at(path, get(StaticFile::new(kind, content.as_bytes())))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use poem::{Endpoint, Request};
-
     use super::*;
 
-    #[tokio::test]
-    async fn nothing_of_the_page_is_inline_and_its_files_are_whole() {
-        let inline = "<style charset=\"UTF-8\">a{}</style><script charset=\"UTF-8\">go(\"</script>\")</script>\n</head>";
-        let routes = routes(inline);
-        for (path, content) in
-            [("/style.css", "a{}"), ("/bundle.js", "go(\"</script>\")"), ("/start.js", START), ("/", PAGE)]
-        {
-            let answer = routes.get_response(Request::builder().uri(path.parse().unwrap()).finish()).await;
-            assert_eq!(answer.into_body().into_string().await.unwrap(), content, "{path}");
+    #[test]
+    fn nothing_of_the_page_is_inline_and_its_files_are_served() {
+        let (_, _, page) = FILES[0];
+        assert!(!page.contains("<style") && !page.contains("style="), "{page}");
+        assert_eq!(page.matches("<script src=\"/swagger/").count(), page.matches("<script").count());
+        for (path, ..) in &FILES[1..] {
+            assert!(page.contains(&format!("\"/swagger{path}\"")), "{path}");
         }
-        assert!(!PAGE.contains("<style") && !PAGE.contains("script>\n<body"));
-        assert_eq!(PAGE.matches("<script src=").count(), PAGE.matches("<script").count());
     }
 }

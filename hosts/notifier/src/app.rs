@@ -12,11 +12,12 @@ use tbx_notify::sse::SseService;
 use tbx_notify::upgrade::Upgrade;
 use tbx_notify::websocket::{Origins, WebSocketService};
 use tbx_notify::{Rejection, TopicSet};
-use tbx_service::problem::Problem;
-use tbx_service::{Front, RouteTable, UpgradeHandle};
+use tbx_service::problem::{Problem, sentence};
+use tbx_service::{Front, RouteTable, StaticFile, UpgradeHandle, require_identity};
 
 use crate::connections::connections;
 use crate::intake::Intake;
+use crate::openapi::openapi;
 use crate::pages::{Sisters, mount_pages};
 
 /// What the notifier is made of.
@@ -41,7 +42,7 @@ pub fn app(notifier: Notifier) -> impl Endpoint<Output = Response> {
     let of_students = stream.clone().with_topics(students("student.*"));
     // The guard in front has looked at the origin.
     let websocket = WebSocketService::new(hub.clone()).with_keep_alive(keep_alive).with_origins(Origins::Any);
-    let publish = PublishService::new(std::sync::Arc::new(intake))
+    let publish = PublishService::new(intake)
         .with_reserved_topics(students("student.#").patterns().iter().cloned())
         // The front bounds bodies.
         .with_max_body(usize::MAX);
@@ -50,8 +51,12 @@ pub fn app(notifier: Notifier) -> impl Endpoint<Output = Response> {
         .at("/api/notifications/stream", stream.compat().after(in_own_words))
         .at("/api/notifications/students/stream", of_students.compat().after(in_own_words))
         .at("/api/notifications/ws", websocket.compat().before(hand_over_connection).after(in_own_words))
-        .at("/api/notifications", get(poll.compat()).post(publish.compat()).after(in_own_words))
-        .at("/api/notifications/connections", get(connections(hub)));
+        .at(
+            "/api/notifications",
+            get(poll.compat()).post(publish.compat().before(as_it_is)).after(in_own_words),
+        )
+        .at("/api/notifications/connections", get(connections(hub)))
+        .at("/openapi.json", get(StaticFile::new("application/json", openapi())));
     front.around("notifier", mount_pages(routes, sisters), ROUTES)
 }
 
@@ -61,6 +66,7 @@ pub const ROUTES: RouteTable = RouteTable(&[
     ("/sse-test.html", READ),
     ("/websocket-test.html", READ),
     ("/pages/{file}", READ),
+    ("/openapi.json", READ),
     ("/api/notifications", "GET, HEAD, POST, OPTIONS"),
     ("/api/notifications/connections", READ),
     ("/api/notifications/stream", READ),
@@ -69,6 +75,11 @@ pub const ROUTES: RouteTable = RouteTable(&[
 ]);
 
 const READ: &str = "GET, HEAD, OPTIONS";
+
+/// Bodies come without a content coding.
+async fn as_it_is(request: Request) -> poem::Result<Request> {
+    require_identity(request.headers()).map(|()| request)
+}
 
 /// Gives the connection that the server may hand over to the service, by the name that the service knows.
 async fn hand_over_connection(mut request: Request) -> poem::Result<Request> {
@@ -88,7 +99,7 @@ fn students(pattern: &str) -> TopicSet {
 async fn in_own_words(answer: poem::Result<Response>) -> poem::Result<Response> {
     let answer = answer?;
     let Some(rejection) = answer.extensions().get::<Rejection>() else { return Ok(answer) };
-    let problem = Problem::new(rejection.status(), rejection.code(), rejection.detail());
+    let problem = Problem::new(rejection.status(), rejection.code(), sentence(rejection.detail()));
     let problem = rejection
         .faults()
         .iter()

@@ -1,6 +1,7 @@
 //! `GET /api/notifications/connections`: who listens.
 
 use poem::endpoint::make_sync;
+use poem::http::header;
 use poem::web::Json;
 use poem::{Endpoint, IntoResponse, Response};
 use serde_json::{Map, Value, json};
@@ -11,7 +12,7 @@ const PATTERNS: usize = 100;
 
 /// Counts by transport, and the busiest patterns.
 pub(crate) fn connections(hub: Hub) -> impl Endpoint<Output = Response> {
-    make_sync(move |_| Json(counts(&hub)).into_response())
+    make_sync(move |_| Json(counts(&hub)).with_header(header::CACHE_CONTROL, "no-store").into_response())
 }
 
 fn counts(hub: &Hub) -> Value {

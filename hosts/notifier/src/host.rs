@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Notifier, app};
+use crate::gauges::register_gauges;
 use crate::intake::Intake;
 use crate::pages::Sisters;
 
@@ -95,6 +96,7 @@ pub async fn run(config: &Config) -> Result<(), HostError> {
     println!("The notifier is running: http://{}/api/notifications/stream", listener.local_addr());
     let ports = [config.api_listen.port(), listener.local_addr().port(), config.worker_listen.port()];
     let front = Front::new(config, health.clone(), ports);
+    register_gauges(Arc::clone(&history), hub.clone(), front.metrics());
     tasks.spawn("metrics", front.metrics().clone().keep_up(stop.clone()));
     let app = app(Notifier {
         hub: hub.clone(),

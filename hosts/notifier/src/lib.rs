@@ -5,12 +5,16 @@
 
 mod app;
 mod connections;
+mod gauges;
 mod group;
 pub mod host;
 mod intake;
+mod openapi;
 mod pages;
 
 pub use app::{Notifier, ROUTES, app};
+pub use gauges::register_gauges;
 pub use group::group;
 pub use intake::Intake;
+pub use openapi::openapi;
 pub use pages::Sisters;

@@ -6,6 +6,7 @@
 //! - [`guard`]: hosts and origins that are let in, CORS, security headers
 //! - [`metrics`]: numbers for Prometheus
 //! - [`config`]: settings from defaults, file, environment and flags, with the origin of each
+//! - [`openapi`]: what the documents of the hosts have in common
 //! - [`health`]: named checks and the endpoints that show them
 //! - [`logging`], [`shutdown`], [`tasks`]: lines on stderr, signals, owned background work
 //!
@@ -30,20 +31,24 @@
 
 mod chain;
 pub mod config;
+mod content_coding;
 mod front;
 pub mod guard;
 pub mod health;
 pub mod limits;
 pub mod logging;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 mod routes;
 pub mod serve;
 pub mod shutdown;
+mod static_file;
 pub mod tasks;
 
 pub use chain::chain;
 pub use config::{Config, ConfigError, Loaded};
+pub use content_coding::require_identity;
 pub use front::Front;
 pub use guard::Guard;
 pub use health::{Check, Health, Status, watch_state};
@@ -54,4 +59,5 @@ pub use serve::{
     BodyLimit, Listener, PeerAddr, PoemService, ServeError, ServeOptions, UpgradeHandle, poem_service, serve,
 };
 pub use shutdown::ShutdownSignal;
+pub use static_file::StaticFile;
 pub use tasks::Tasks;

@@ -5,6 +5,7 @@ use tbx_service::config::{KEYS, Key, Loaded, environment};
 use tbx_service::{Config, ConfigError};
 
 use crate::commands::dead_letters::{Action, DeadLetters, Which};
+use crate::commands::openapi::Host;
 use crate::commands::seed::Seed;
 use crate::exit::Failure;
 
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Doctor,
     /// Create students.
     Seed(Seed),
+    /// Print the document of an API.
+    OpenApi(Host),
     /// Print the settings.
     Config,
 }
@@ -44,6 +47,7 @@ pub(crate) fn read() -> Result<(Command, Result<Loaded, ConfigError>), Failure> 
         },
         Some(("dead-letters", matches)) => dead_letters(matches),
         Some(("doctor", matches)) => (Command::Doctor, matches),
+        Some(("openapi", matches)) => (Command::OpenApi(host(matches)), matches),
         Some(("seed", matches)) => (Command::Seed(seed(matches)), matches),
         Some((_, matches)) => (Command::Config, matches),
     };
@@ -85,6 +89,16 @@ fn command_line() -> Clap {
         )
         .subcommand(dead_letters_line())
         .subcommand(Clap::new("doctor").about("Look whether every configured part can be reached and is set up right"))
+        .subcommand(
+            Clap::new("openapi").about("Print the OpenAPI document of a host").arg(
+                Arg::new("host")
+                    .long("host")
+                    .value_name("HOST")
+                    .value_parser(Host::NAMES)
+                    .default_value(Host::NAMES[0])
+                    .help("Whose API"),
+            ),
+        )
         .subcommand(Clap::new("config").about("Print the settings in force, with their origin"))
 }
 
@@ -135,6 +149,10 @@ fn flags(matches: &ArgMatches) -> Vec<(String, String)> {
             Some((name.replace('_', "-"), value.clone()))
         })
         .collect()
+}
+
+fn host(matches: &ArgMatches) -> Host {
+    Host::named(matches.get_one::<String>("host").map_or("", String::as_str))
 }
 
 fn seed(matches: &ArgMatches) -> Seed {

@@ -83,15 +83,15 @@ impl Buses {
 #[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
     pub(crate) cache: CachedStudents,
+    /// What the cache holds.
+    pub(crate) entries: MemoryCache,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Surroundings {
     pub(crate) fn new() -> Self {
-        Self {
-            cache: CachedStudents::new(Arc::new(MemoryCache::new(CACHE_BYTES))),
-            clock: Arc::new(SystemClock),
-        }
+        let entries = MemoryCache::new(CACHE_BYTES);
+        Self { cache: CachedStudents::new(Arc::new(entries.clone())), entries, clock: Arc::new(SystemClock) }
     }
 
     /// The worker's handler.

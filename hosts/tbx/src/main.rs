@@ -21,6 +21,10 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let (command, loaded) = cli::read()?;
+    if let Command::OpenApi(host) = command {
+        // The documents are the same under all settings, wrong ones included.
+        return commands::openapi::run(host);
+    }
     let loaded = match loaded {
         Err(error) if matches!(command, Command::Doctor) => {
             return commands::doctor::without_configuration(&error);
@@ -44,7 +48,7 @@ fn run() -> Result<(), Failure> {
                 config.check_together().map_err(|error| Failure::usage(&error))?;
                 all_in_one::run(&config).await
             }
-            Command::Config => Ok(()),
+            Command::Config | Command::OpenApi(_) => Ok(()),
             Command::Separate(service) => commands::separate::run(service, config).await,
             Command::Migrate => commands::migrate::run(&config).await,
             Command::MigrateStatus => commands::migrate::status(&config).await,

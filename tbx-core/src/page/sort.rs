@@ -35,7 +35,8 @@ pub enum Direction {
 }
 
 impl SortKey {
-    const ALL: [Self; 3] = [Self::Number, Self::LastName, Self::Created];
+    /// Every key there is.
+    pub const ALL: [Self; 3] = [Self::Number, Self::LastName, Self::Created];
 
     const fn name(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A first or last name: trimmed, 1 to 100 characters, no control characters.
+/// A first or last name: trimmed, 1 to 100 characters, at least one of them visible, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonName(String);
 
@@ -25,6 +25,9 @@ impl PersonName {
         }
         if name.chars().count() > Self::MAX_CHARS {
             return Err(NameError::TooLong);
+        }
+        if !name.chars().any(is_visible) {
+            return Err(NameError::Invisible);
         }
         Ok(Self(name.to_owned()))
     }
@@ -60,6 +63,9 @@ pub enum NameError {
     /// A control character, such as a line break, is in it.
     #[error("contains a control character")]
     ControlCharacter,
+    /// Nobody could see it, such as a zero-width space alone.
+    #[error("has no visible character")]
+    Invisible,
 }
 
 impl NameError {
@@ -69,9 +75,39 @@ impl NameError {
             Self::Empty => "empty",
             Self::TooLong => "too-long",
             Self::ControlCharacter => "control-character",
+            Self::Invisible => "invisible",
         }
     }
 }
+
+/// Whether a character shows as something: no white space, and none of those that only say how others are shown.
+fn is_visible(character: char) -> bool {
+    !character.is_whitespace()
+        && !character.is_control()
+        && !IGNORABLE.iter().any(|(first, last)| (*first..=*last).contains(&character))
+}
+
+/// `Default_Ignorable_Code_Point` of the Unicode Character Database, the marks of annotations, and the empty braille pattern.
+const IGNORABLE: &[(char, char)] = &[
+    ('\u{ad}', '\u{ad}'),
+    ('\u{34f}', '\u{34f}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{180b}', '\u{180f}'),
+    ('\u{200b}', '\u{200f}'),
+    ('\u{202a}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{2800}', '\u{2800}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{fe00}', '\u{fe0f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff0}', '\u{fffb}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0000}', '\u{e0fff}'),
+];
 
 /// Lowers each character for itself.
 ///
@@ -95,6 +131,18 @@ mod tests {
         assert_eq!(PersonName::parse(" \t\n"), Err(NameError::Empty));
         assert_eq!(PersonName::parse("a\u{0}b"), Err(NameError::ControlCharacter));
         assert_eq!(PersonName::parse("a\u{85}b"), Err(NameError::ControlCharacter));
+    }
+
+    #[test]
+    fn a_name_that_nobody_could_see_is_none() {
+        for text in
+            ["\u{200b}", "\u{202e}\u{200d}", "\u{3164}", "\u{feff}", "\u{ad}\u{2003}\u{2060}", "\u{e0041}"]
+        {
+            assert_eq!(PersonName::parse(text), Err(NameError::Invisible), "{text:?}");
+        }
+        for text in ["A\u{200d}", "\u{202e}Ada", "👩\u{200d}🚀", "\u{301}", "ﾡ", "נ\u{200f}"] {
+            assert!(PersonName::parse(text).is_ok(), "{text:?}");
+        }
     }
 
     #[test]

@@ -40,9 +40,12 @@ impl fmt::Display for StudentRef {
 impl FromStr for StudentRef {
     type Err = UnknownStudentRef;
 
-    /// Reads a hyphenated UUID or decimal digits.
+    /// Reads a hyphenated UUID, or a number as it is written: a student has one address of each kind, so zeros in front name nobody.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            if text.starts_with('0') {
+                return Err(UnknownStudentRef);
+            }
             let number = text.parse().map_err(|_| UnknownStudentRef)?;
             return StudentNumber::new(number).map(Self::Number).map_err(|_| UnknownStudentRef);
         }
@@ -77,6 +80,7 @@ mod tests {
         for text in [
             "",
             "0",
+            "01",
             "-1",
             "+1",
             "1.0",

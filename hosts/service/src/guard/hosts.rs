@@ -86,24 +86,24 @@ pub(super) fn addressed(request: &Request) -> Result<Option<Authority>, Problem>
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
-        return Err(malformed("the request has more than one Host header"));
+        return Err(malformed("The request has more than one Host header."));
     }
     let target = request.uri().authority();
     let Some(host) = host else {
         if request.version() >= Version::HTTP_11 {
-            return Err(malformed("the request has no Host header"));
+            return Err(malformed("The request has no Host header."));
         }
         let target = target.map(|target| Authority::parse(target.as_str()));
         return target
-            .map(|target| target.ok_or_else(|| malformed("the target's host cannot be read")))
+            .map(|target| target.ok_or_else(|| malformed("The target's host cannot be read.")))
             .transpose();
     };
     let host = host.to_str().ok().and_then(Authority::parse);
-    let host = host.ok_or_else(|| malformed("the Host header cannot be read"))?;
+    let host = host.ok_or_else(|| malformed("The Host header cannot be read."))?;
     match target {
         Some(target) => Authority::parse(target.as_str())
             .map(Some)
-            .ok_or_else(|| malformed("the target's host cannot be read")),
+            .ok_or_else(|| malformed("The target's host cannot be read.")),
         None => Ok(Some(host)),
     }
 }

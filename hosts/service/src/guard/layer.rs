@@ -145,7 +145,9 @@ fn host_not_allowed(host: &Authority) -> Problem {
     Problem::new(
         StatusCode::MISDIRECTED_REQUEST,
         "host-not-allowed",
-        format!("this service does not answer to the name {name}; list it in TBX_ALLOWED_HOSTS if it should"),
+        format!(
+            "This service does not answer to the name {name}; list it in TBX_ALLOWED_HOSTS if it should."
+        ),
     )
 }
 
@@ -155,7 +157,7 @@ fn origin_not_allowed(origin: &str) -> Problem {
         StatusCode::FORBIDDEN,
         "origin-not-allowed",
         format!(
-            "pages of the origin \"{origin}\" may not call this service; list it in TBX_ALLOWED_ORIGINS if they should"
+            "Pages of the origin \"{origin}\" may not call this service; list it in TBX_ALLOWED_ORIGINS if they should."
         ),
     )
 }

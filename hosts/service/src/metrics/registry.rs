@@ -36,6 +36,14 @@ pub struct Sample {
     pub value: f64,
 }
 
+impl Sample {
+    /// A number of things.
+    #[must_use]
+    pub const fn count(name: &'static str, help: &'static str, count: u64) -> Self {
+        Self { name, help, value: count as f64 }
+    }
+}
+
 type Sampler = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Vec<Sample>> + Send>> + Send + Sync>;
 
 /// All numbers of a process. Clones share them.

@@ -35,13 +35,13 @@ pub(super) fn code(status: StatusCode) -> &'static str {
 /// A sentence for a bare status: nothing of the inside, and no more than the status says.
 pub(super) fn detail(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::NOT_FOUND => "there is nothing under this address",
-        StatusCode::METHOD_NOT_ALLOWED => "this address does not take this method",
-        StatusCode::SERVICE_UNAVAILABLE => "try again in a moment",
+        StatusCode::NOT_FOUND => "There is nothing under this address.",
+        StatusCode::METHOD_NOT_ALLOWED => "This address does not take this method.",
+        StatusCode::SERVICE_UNAVAILABLE => "Try again in a moment.",
         status if status.is_server_error() => {
-            "the server could not answer; the trace id names what was logged"
+            "The server could not answer; the trace id names what was logged."
         }
-        status => status.canonical_reason().unwrap_or("the request was refused"),
+        _ => "The request was refused.",
     }
 }
 

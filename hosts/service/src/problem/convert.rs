@@ -44,17 +44,17 @@ fn detail(error: &Error) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<ReadBodyError>() {
         let what = match error {
-            ReadBodyError::Utf8(_) => "the body is not UTF-8",
-            _ => "the body did not arrive completely",
+            ReadBodyError::Utf8(_) => "The body is not UTF-8.",
+            _ => "The body did not arrive completely.",
         };
         return Some(what.to_owned());
     }
     if let Some(error) = error.downcast_ref::<ParseQueryError>() {
-        return Some(bounded(&format!("the query cannot be read: {error}")));
+        return Some(sentence(&format!("the query cannot be read: {error}")));
     }
     // An error made from a bare status says no more than the status.
     let text = error.to_string();
-    (text != error.status().to_string()).then(|| bounded(&text))
+    (text != error.status().to_string()).then(|| sentence(&text))
 }
 
 /// Completes a 4xx or 5xx without a document: an empty one, or a line of plain text. Anything else is an answer
@@ -81,7 +81,7 @@ pub(super) async fn complete(mut response: Response) -> Response {
         if status.is_server_error() {
             tracing::error!(error = text, status = status.as_u16(), "request failed");
         } else {
-            problem.detail = bounded(text);
+            problem.detail = sentence(text);
         }
     }
     response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -90,8 +90,14 @@ pub(super) async fn complete(mut response: Response) -> Response {
     response
 }
 
-fn bounded(text: &str) -> String {
-    text[..text.floor_char_boundary(MAX_DETAIL_BYTES)].to_owned()
+/// Other people's words as a detail: of bounded length, and as a sentence, though errors are worded as parts of one.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    let text = &text[..text.floor_char_boundary(MAX_DETAIL_BYTES)];
+    let mut rest = text.chars();
+    let first = rest.next().map(|first| first.to_ascii_uppercase());
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.into_iter().chain(rest).chain(stop.chars()).collect()
 }
 
 /// An error with its causes. poem's wrapper shows the error it wraps and names it as its source too.
@@ -103,4 +109,16 @@ fn chain(error: &Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_a_bounded_sentence() {
+        assert_eq!(sentence("the query is odd"), "The query is odd.");
+        assert_eq!(sentence("`from` is odd!"), "`from` is odd!");
+        assert!(sentence(&"é".repeat(1000)).len() <= MAX_DETAIL_BYTES + 1);
+    }
 }

@@ -13,6 +13,7 @@ mod pages;
 mod trace;
 
 pub use catalogue::{PROBLEM_CODES, ProblemCode};
+pub use convert::sentence;
 pub use document::{CONTENT_TYPE, FieldFault, Problem};
 pub(crate) use layer::panic_text;
 pub use layer::{Problems, ProblemsEndpoint};

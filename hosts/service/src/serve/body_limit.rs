@@ -71,7 +71,7 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "payload-too-large",
-        format!("a body may have at most {limit} bytes"),
+        format!("A body may have at most {limit} bytes."),
     )
 }
 

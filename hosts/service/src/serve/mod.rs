@@ -7,6 +7,7 @@
 //! | a head that never ends, an idle keep-alive | closed after the header timeout |
 //! | a body that never ends | an error for its reader after 30 s without a byte ([`poem_service`]) |
 //! | a client that does not read | closed once a write has been pending for the write timeout |
+//! | what is no HTTP, a head of more than 64 KiB or 100 headers | 400, 414 or 431 and the end, from hyper itself and so without a problem document |
 //! | a stop that never comes to its end | the drain has a deadline, after it connections are cut |
 
 mod accept;

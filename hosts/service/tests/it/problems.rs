@@ -116,13 +116,13 @@ async fn headers_and_details_are_kept() {
     client.send("DELETE /students/1 HTTP/1.1\r\nhost: test\r\n\r\n").await;
     assert_eq!(client.answer().await.header("allow"), None, "not known");
     assert_eq!(client.get("/busy").await.header("retry-after"), Some("7"));
-    assert_eq!(client.get("/plain").await.problem()["detail"], "origin not allowed");
+    assert_eq!(client.get("/plain").await.problem()["detail"], "Origin not allowed.");
     assert_eq!(client.get("/from-response").await.header("x-kept"), Some("yes"));
     let fields = client.get("/fields").await.problem();
     assert_eq!(fields["errors"][1]["pointer"], "#/email");
     assert_eq!(
         client.get("/students?limit=x").await.problem()["detail"],
-        "the query cannot be read: invalid digit found in string"
+        "The query cannot be read: invalid digit found in string."
     );
 }
 
@@ -151,7 +151,7 @@ async fn a_body_above_the_limit_is_413_announced_or_counted() {
         let answer = client.answer().await;
         assert_eq!(answer.status, 413);
         assert_eq!(answer.problem()["code"], "payload-too-large");
-        assert_eq!(answer.problem()["detail"], "a body may have at most 64 bytes");
+        assert_eq!(answer.problem()["detail"], "A body may have at most 64 bytes.");
     }
     let mut client = server.connect().await;
     client.send(&format!("{head}content-length: 64\r\n\r\n{:>64}", "1")).await;

@@ -6,24 +6,20 @@ use tbx_store::outbox::OutboxStore;
 
 use super::Parts;
 
-/// Adds the numbers of outbox, history and hub.
+/// Adds the numbers of outbox, cache, history and hub.
 pub(super) fn register(parts: &Parts, metrics: &Metrics) {
     let outbox = parts.storage.outbox.clone();
     metrics.sample(move || {
         let outbox = outbox.clone();
         async move { of_outbox(&outbox).await }
     });
-    let (history, hub) = (parts.history.shared(), parts.hub.clone());
+    let entries = parts.surroundings.entries.clone();
     metrics.sample(move || {
-        let bounds = history.bounds();
-        let kept = (bounds.newest + 1).saturating_sub(bounds.oldest);
-        let samples = vec![
-            count("tbx_history_entries", "Notifications kept for clients that come back.", kept),
-            count("tbx_history_newest_offset", "The offset of the newest notification.", bounds.newest),
-            count("tbx_notifier_connections", "Streams that are open.", hub.readers() as u64),
-        ];
+        let help = "Students at hand in the cache, those remembered as deleted included.";
+        let samples = vec![Sample::count("tbx_cache_entries", help, entries.entry_count())];
         async move { samples }
     });
+    tbx_notifier::register_gauges(parts.history.shared(), parts.hub.clone(), metrics);
 }
 
 async fn of_outbox(outbox: &impl OutboxStore) -> Vec<Sample> {
@@ -36,16 +32,16 @@ async fn of_outbox(outbox: &impl OutboxStore) -> Vec<Sample> {
     };
     let age = stats.oldest.map_or(0.0, |oldest| (Utc::now() - oldest).as_seconds_f64().max(0.0));
     vec![
-        count("tbx_outbox_pending", "Messages in the outbox that wait to be handed over.", stats.pending),
-        count("tbx_outbox_dead", "Dead letters.", stats.dead),
+        Sample::count(
+            "tbx_outbox_pending",
+            "Messages in the outbox that wait to be handed over.",
+            stats.pending,
+        ),
+        Sample::count("tbx_outbox_dead", "Dead letters.", stats.dead),
         Sample {
             name: "tbx_outbox_oldest_unsent_age_seconds",
             help: "Age of the oldest message in the outbox that is not settled; 0 without one.",
             value: age,
         },
     ]
-}
-
-fn count(name: &'static str, help: &'static str, count: u64) -> Sample {
-    Sample { name, help, value: count as f64 }
 }

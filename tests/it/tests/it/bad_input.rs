@@ -49,6 +49,10 @@ async fn every_fault_is_told_at_once_with_its_place() {
             ]),
         ),
         (
+            json!({ "firstName": "\u{200b}", "lastName": "\u{202e}\u{2066}", "email": "a@b.co" }),
+            pairs([("#/firstName", "invisible"), ("#/lastName", "invisible")]),
+        ),
+        (
             json!({ "firstName": true, "email": format!("{}@example.org", "a".repeat(250)) }),
             pairs([("#/firstName", "wrong-type"), ("#/lastName", "missing"), ("#/email", "too-long")]),
         ),
@@ -56,9 +60,9 @@ async fn every_fault_is_told_at_once_with_its_place() {
             json!({ "firstName": null, "lastName": "L", "email": "a@b.co" }),
             pairs([("#/firstName", "wrong-type")]),
         ),
-        (json!([ada()]), pairs([("", "wrong-type")])),
-        (json!("Ada"), pairs([("", "wrong-type")])),
-        (Value::Null, pairs([("", "wrong-type")])),
+        (json!([ada()]), pairs([("#", "wrong-type")])),
+        (json!("Ada"), pairs([("#", "wrong-type")])),
+        (Value::Null, pairs([("#", "wrong-type")])),
     ] {
         assert_eq!(faults(&post(&mut api, &body).await), expected, "{body}");
         assert_eq!(faults(&put(&mut api, "1", &body).await), expected, "{body}");
@@ -135,23 +139,60 @@ async fn bodies_that_are_no_json_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn bodies_of_another_kind_are_refused() {
+async fn bodies_of_another_kind_are_refused_with_those_that_are_taken() {
     let tbx = Setup::new().start().await;
+    let address = tbx.address("api");
     created(&mut tbx.api(), &ada()).await;
     let body = nth(2).to_string();
+    let both = "application/merge-patch+json, application/json";
     for headers in [
         &[][..],
         &[("content-type", "text/plain")],
         &[("content-type", "application/x-www-form-urlencoded")],
         &[("content-type", "json")],
+        &[("content-type", "application/problem+json")],
+        &[("content-type", "application/json-patch+json")],
+        &[("content-type", "application/json; charset=latin1")],
+        &[("content-type", "application/json"), ("content-type", "application/json")],
     ] {
-        for (method, path) in [(Method::POST, STUDENTS), (Method::PUT, ADA), (Method::PATCH, ADA)] {
-            let answer = send(tbx.address("api"), method, path, headers, body.as_bytes()).await;
+        for (method, path, header, taken) in [
+            (Method::POST, STUDENTS, "accept-post", "application/json"),
+            (Method::PUT, ADA, "accept", "application/json"),
+            (Method::PATCH, ADA, "accept-patch", both),
+        ] {
+            let answer = send(address, method, path, headers, body.as_bytes()).await;
             problem(&answer, 415, "unsupported-media-type");
+            assert_eq!(answer.header(header), taken, "{headers:?}");
         }
     }
-    let charset = [("content-type", "Application/JSON; charset=utf-8")];
-    assert_eq!(send(tbx.address("api"), Method::POST, STUDENTS, &charset, body.as_bytes()).await.status, 201);
+    let merge_patch = [("content-type", "application/merge-patch+json")];
+    for (method, path) in [(Method::POST, STUDENTS), (Method::PUT, ADA)] {
+        problem(&send(address, method, path, &merge_patch, b"{}").await, 415, "unsupported-media-type");
+    }
+    assert_eq!(send(address, Method::PATCH, ADA, &merge_patch, b"{}").await.status, 200);
+    let charset = [("content-type", "Application/JSON; charset=utf-8"), ("content-encoding", "identity")];
+    assert_eq!(send(address, Method::POST, STUDENTS, &charset, body.as_bytes()).await.status, 201);
+}
+
+#[tokio::test]
+async fn encoded_bodies_are_refused_whatever_is_in_them() {
+    let tbx = Setup::new().start().await;
+    created(&mut tbx.api(), &ada()).await;
+    let notification = json!({ "topic": "a.b", "event": "Said", "data": 1 });
+    for coding in ["gzip", "br", "foo", "identity, gzip"] {
+        for (service, method, path, body) in [
+            ("api", Method::POST, STUDENTS, nth(2)),
+            ("api", Method::PUT, ADA, nth(2)),
+            ("api", Method::PATCH, ADA, json!({})),
+            ("notifier", Method::POST, "/api/notifications", notification.clone()),
+        ] {
+            let headers = [JSON, ("content-encoding", coding)];
+            let answer =
+                send(tbx.address(service), method, path, &headers, body.to_string().as_bytes()).await;
+            problem(&answer, 415, "unsupported-media-type");
+            assert_eq!(answer.header("accept-encoding"), "identity");
+        }
+    }
 }
 
 #[tokio::test]
@@ -221,6 +262,8 @@ async fn what_does_not_exist_or_cannot_is_not_found() {
         "-1",
         "+1",
         "1.0",
+        "01",
+        "021",
         "01x",
         "99999999999999999999",
         "9223372036854775808",

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tbx_it::{Answer, Client, Setup};
 
-use crate::support::{JSON, ada, at_rest, created, delete, get, problem, put, raw};
+use crate::support::{CHANGES, JSON, ada, at_rest, connected, created, delete, get, next, problem, put, raw};
 
 const ADA: &str = "/api/students/1";
 
@@ -41,7 +41,19 @@ async fn a_write_for_another_version_is_refused_and_changes_nothing() {
     let mut api = tbx.api();
     created(&mut api, &ada()).await;
     let rested = at_rest(tbx.address("api"), "1").await.json();
-    for stale in ["\"2.0\"", "\"0.0\"", "\"1\"", "\"foreign\"", "W/\"1.1\"", "\"2.0\", \"3.0\""] {
+    for stale in [
+        "\"2.0\"",
+        "\"0.0\"",
+        "\"1\"",
+        "\"1.\"",
+        "\"01.0\"",
+        "\"1.00\"",
+        "\"1.x\"",
+        "\"1.0.0\"",
+        "\"foreign\"",
+        "W/\"1.1\"",
+        "\"2.0\", \"3.0\"",
+    ] {
         problem(&put_when(&mut api, stale, "Other").await, 412, "stale-version");
         let condition = ("if-match", stale);
         let patch = r#"{"firstName":"B"}"#.into();
@@ -94,30 +106,41 @@ async fn a_condition_over_several_lines_is_one_list_and_one_that_is_no_text_hold
 }
 
 #[tokio::test]
-async fn of_sixteen_writes_for_one_version_exactly_one_holds() {
+async fn of_sixty_four_writes_for_one_version_exactly_one_holds_round_after_round() {
+    const ROUNDS: u64 = 5;
     let tbx = Setup::new().start().await;
     let student = created(&mut tbx.api(), &ada()).await;
-    let address = tbx.address("api");
-    let writes: Vec<_> = (0..16)
-        .map(|n| {
-            tokio::spawn(
-                async move { put_when(&mut Client::new(address), "\"1.0\"", &format!("W{n}")).await },
-            )
-        })
-        .collect();
-    let mut winners = Vec::new();
-    for write in writes {
-        let answer = write.await.unwrap();
-        match answer.status {
-            200 => winners.push(answer.json()),
-            _ => drop(problem(&answer, 412, "stale-version")),
+    let (address, notifier) = (tbx.address("api"), tbx.address("notifier"));
+    let mut stream = connected(notifier, &format!("{CHANGES}&from=oldest"), None).await;
+    let mut names = vec![student["firstName"].clone()];
+    for version in 1..=ROUNDS {
+        let writes: Vec<_> = (0..64)
+            .map(|n| {
+                tokio::spawn(async move {
+                    let (tag, name) = (format!("\"{version}.0\""), format!("V{version}W{n}"));
+                    put_when(&mut Client::new(address), &tag, &name).await
+                })
+            })
+            .collect();
+        let mut winners = Vec::new();
+        for write in writes {
+            let answer = write.await.unwrap();
+            match answer.status {
+                200 => winners.push(answer.json()),
+                _ => drop(problem(&answer, 412, "stale-version")),
+            }
         }
+        assert_eq!(winners.len(), 1, "{winners:?}");
+        assert_eq!(winners[0]["version"], version + 1);
+        names.push(winners[0]["firstName"].clone());
     }
-    assert_eq!(winners.len(), 1, "{winners:?}");
     let rested = at_rest(address, "1").await.json();
-    assert_eq!(rested["version"], 2);
-    assert_eq!(rested["firstName"], winners[0]["firstName"]);
+    assert_eq!((&rested["version"], &rested["firstName"]), (&json!(ROUNDS + 1), &names[ROUNDS as usize]));
     assert_eq!(rested["created"], student["created"]);
+    for (version, name) in (1..).zip(&names) {
+        let told = next(&mut stream).await.json();
+        assert_eq!((&told["student"]["version"], &told["student"]["firstName"]), (&json!(version), name));
+    }
 }
 
 #[tokio::test]

@@ -160,9 +160,10 @@ async fn the_page_of_the_documents_brings_nothing_inline() {
     let policy = page.header("content-security-policy");
     assert!(policy.contains("script-src 'self'; style-src 'self'"), "{policy}");
     for (file, kind, least) in [
-        ("style.css", "text/css", 100_000),
-        ("bundle.js", "text/javascript", 1_000_000),
-        ("start.js", "text/javascript", 10),
+        ("ui.css", "text/css", 100_000),
+        ("ui.js", "text/javascript", 1_000_000),
+        ("page.css", "text/css", 10),
+        ("page.js", "text/javascript", 10),
     ] {
         let answer = api.get(&format!("/swagger/{file}")).await.unwrap();
         assert!(answer.status == 200 && answer.header("content-type").starts_with(kind), "{file}");
@@ -206,6 +207,7 @@ async fn the_numbers_follow_what_happens() {
         .await;
         assert_eq!(series["tbx_history_entries"], 6.0);
         assert_eq!(series["tbx_outbox_dead"], 0.0);
+        assert!(series["tbx_cache_entries"] >= 3.0, "a student each, under id or number");
         assert!(series["tbx_outbox_oldest_unsent_age_seconds"] >= 0.0);
         assert_eq!(series["tbx_health{check=\"database\"}"], 1.0);
         let posts = "http_server_request_duration_seconds_count{http_request_method=\"POST\",\

@@ -11,6 +11,7 @@ mod documents;
 mod embedding;
 mod front;
 mod health;
+mod hostile;
 mod listing;
 mod publish;
 mod shutdown;
