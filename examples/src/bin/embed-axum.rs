@@ -23,7 +23,7 @@ fn app(hub: Hub, history: Arc<dyn History>) -> Router {
         .route_service("/stream", SseService::new(hub.clone()))
         .route_service("/ws", WebSocketService::new(hub.clone()))
         .route_service("/poll", PollService::new(hub))
-        .route_service("/publish", PublishService::new(Arc::new(history)))
+        .route_service("/publish", PublishService::new(history))
 }
 
 #[tokio::main]
@@ -40,8 +40,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     axum::serve(listener, app(hub, history))
         .with_graceful_shutdown(async move {
             let _ = tokio::signal::ctrl_c().await;
-            // Streams end, or the server would wait for them for ever.
-            leaving.drain(Duration::from_secs(1)).await;
+            // Streams end, or the server would wait for them for ever. A client that does not read ends late, and is not waited for.
+            let _ = tokio::time::timeout(Duration::from_secs(5), leaving.drain(Duration::from_secs(1))).await;
         })
         .await?;
     stop.cancel();

@@ -38,7 +38,7 @@ impl App {
             stream: SseService::new(hub.clone()),
             ws: WebSocketService::new(hub.clone()),
             poll: PollService::new(hub),
-            publish: PublishService::new(Arc::new(history)),
+            publish: PublishService::new(history),
         }
     }
 
@@ -88,7 +88,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let _ = connection.with_upgrades().await;
         });
     }
-    hub.drain(Duration::from_secs(1)).await;
+    // A client that does not read ends late, and is not waited for.
+    let _ = tokio::time::timeout(Duration::from_secs(5), hub.drain(Duration::from_secs(1))).await;
     connections.close();
     let _ = tokio::time::timeout(Duration::from_secs(5), connections.wait()).await;
     stop.cancel();

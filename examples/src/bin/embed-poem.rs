@@ -23,7 +23,7 @@ fn app(hub: Hub, history: Arc<dyn History>) -> impl Endpoint {
         .at("/stream", SseService::new(hub.clone()).compat())
         .at("/ws", WebSocketService::new(hub.clone()).compat().with(Upgradable))
         .at("/poll", PollService::new(hub).compat())
-        .at("/publish", PublishService::new(Arc::new(history)).compat())
+        .at("/publish", PublishService::new(history).compat())
 }
 
 #[tokio::main]
@@ -35,14 +35,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let acceptor = TcpListener::bind(address).into_acceptor().await?;
-    for address in acceptor.local_addr() {
-        println!("listening on {address}");
+    for address in acceptor.local_addr().iter().filter_map(|address| address.as_socket_addr()) {
+        println!("listening on http://{address}");
     }
     let leaving = hub.clone();
     let left = async move {
         let _ = tokio::signal::ctrl_c().await;
         // Streams end, or the server would wait for them until its own deadline.
-        leaving.drain(Duration::from_secs(1)).await;
+        let _ = tokio::time::timeout(Duration::from_secs(5), leaving.drain(Duration::from_secs(1))).await;
     };
     let deadline = Some(Duration::from_secs(5));
     Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(app(hub, history), left, deadline).await?;

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::StatusCode;
 use tbx_notify::websocket::{
-    Accepted, CloseCode, Message, Origins, SocketError, WebSocketOptions, accept, text_frame,
+    Accepted, CloseCode, Frame, Message, Origins, SocketError, WebSocketOptions, accept,
 };
 use tokio::net::TcpListener;
 
@@ -32,8 +32,8 @@ async fn echo(accepted: Accepted) {
     let Ok(mut socket) = accepted.socket(options).await else { return };
     loop {
         match socket.recv().await {
-            Ok(Message::Text(text)) => socket.send(text_frame(&text)),
-            Ok(Message::Binary(bytes)) => socket.send_binary(&bytes),
+            Ok(Message::Text(text)) => socket.send(Frame::text(&text)),
+            Ok(Message::Binary(bytes)) => socket.send(Frame::binary(&bytes)),
             Err(SocketError::Protocol(code)) => return socket.close(code, "").await,
             Err(_) => return socket.close(CloseCode::NORMAL, "").await,
         }
