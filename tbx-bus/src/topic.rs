@@ -74,23 +74,35 @@ impl Topic {
 pub struct TopicPattern(Arc<str>);
 
 impl TopicPattern {
-    /// Checks and takes a pattern.
+    /// Checks and takes a pattern. Wildcards that stand together are put in order, `*` before one `#`: patterns that mean the same are the same, so that
+    /// `#.*` and `*.#.#` are both `*.#`.
     ///
     /// # Errors
     ///
     /// Names the first rule that `text` breaks.
     pub fn new(text: &str) -> Result<Self, TopicError> {
         check_length(text)?;
+        let (mut words, mut any) = (Vec::new(), false);
         for word in text.split('.') {
-            if word == "*" || word == "#" {
-                continue;
-            }
-            check_word(word)?;
-            if word.contains(['*', '#']) {
-                return Err(TopicError::PartialWildcard);
+            match word {
+                "#" => any = true,
+                "*" => words.push(word),
+                _ => {
+                    check_word(word)?;
+                    if word.contains(['*', '#']) {
+                        return Err(TopicError::PartialWildcard);
+                    }
+                    if std::mem::take(&mut any) {
+                        words.push("#");
+                    }
+                    words.push(word);
+                }
             }
         }
-        Ok(Self(text.into()))
+        if any {
+            words.push("#");
+        }
+        Ok(Self(words.join(".").into()))
     }
 
     /// The pattern that matches every topic without private words: `#`.
@@ -159,8 +171,8 @@ impl TopicPattern {
         self.matches_when(topic, |_| true)
     }
 
-    /// Whether this pattern wants everything that `other` wants, as the words say it: `a.#` covers `a.*.b`, but `*.#` is not seen to cover `#.*`,
-    /// although both mean the same.
+    /// Whether this pattern wants everything that `other` wants, as the words say it. It is never true wrongly; where several wildcards stand apart it
+    /// may be false although it could be true.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         let (wide, narrow): (Vec<&str>, Vec<&str>) = (self.words().collect(), other.words().collect());
@@ -352,6 +364,19 @@ mod tests {
     fn who_carries_every_topic_is_given_private_ones_too() {
         let (everything, topic) = (TopicPattern::everything(), Topic::new("a.$p.b").unwrap());
         assert!(everything.matches_private_too(&topic) && !everything.matches(&topic));
+    }
+
+    #[test]
+    fn patterns_that_mean_the_same_are_the_same() {
+        for (text, wanted) in [
+            ("#.*", "*.#"),
+            ("#.#", "#"),
+            ("*.#.*.#.a", "*.*.#.a"),
+            ("a.#.*.b.#", "a.*.#.b.#"),
+            ("#.a.*", "#.a.*"),
+        ] {
+            assert_eq!(TopicPattern::new(text).unwrap().as_str(), wanted, "{text}");
+        }
     }
 
     #[test]

@@ -21,13 +21,10 @@ use crate::TopicSet;
 /// use tbx_notify::access::{Access, Denied, Grant};
 ///
 /// fn by_room(request: &Parts) -> Result<Grant, Denied> {
-///     match request.headers.get("x-room").and_then(|room| room.to_str().ok()) {
-///         Some(room) => {
-///             let topics = TopicSet::parse(&format!("room.{room}.#")).map_err(|_| Denied::forbidden("no such room"))?;
-///             Ok(Grant::topics(topics))
-///         }
-///         None => Err(Denied::unauthenticated("say which room with X-Room")),
-///     }
+///     // A number: a text could hold dots, commas and wildcards, and become a pattern that allows more than a room.
+///     let room = request.headers.get("x-room").and_then(|room| room.to_str().ok()?.parse::<u64>().ok());
+///     let room = room.ok_or_else(|| Denied::unauthenticated("say the number of your room with X-Room"))?;
+///     TopicSet::parse(&format!("room.{room}.#")).map(Grant::topics).map_err(|_| Denied::forbidden("no such room"))
 /// }
 /// # fn takes(_: impl Access) {}
 /// # takes(by_room);
@@ -78,10 +75,22 @@ impl Grant {
         self
     }
 
+    /// The same for fewer topics, which it allows.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn bounded_by(self, topics: TopicSet) -> Self {
+        Self { topics: Some(topics), ..self }
+    }
+
     /// When it ends.
     #[must_use]
     pub fn expires(&self) -> Option<Instant> {
         self.expires
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
     }
 
     /// The topics it allows; `None` is everything.
@@ -141,9 +150,13 @@ impl Door {
     }
 
     pub(crate) fn admit(&self, request: &Parts) -> Result<Grant, Denied> {
-        match &self.0 {
-            Some(access) => access.admit(request),
-            None => Ok(request.extensions.get::<Grant>().cloned().unwrap_or_default()),
+        let grant = match &self.0 {
+            Some(access) => access.admit(request)?,
+            None => request.extensions.get::<Grant>().cloned().unwrap_or_default(),
+        };
+        match grant.has_expired(Instant::now()) {
+            true => Err(Denied::unauthenticated("the authorization has expired")),
+            false => Ok(grant),
         }
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "sse", feature = "websocket"))]
 use std::sync::OnceLock;
 
-#[cfg(any(feature = "sse", feature = "websocket"))]
+#[cfg(feature = "sse")]
 use bytes::Bytes;
 
 use crate::{Notification, Position};
@@ -16,7 +16,7 @@ pub struct Entry {
     #[cfg(feature = "sse")]
     sse: OnceLock<Bytes>,
     #[cfg(feature = "websocket")]
-    websocket: OnceLock<Bytes>,
+    websocket: OnceLock<crate::websocket::Frame>,
 }
 
 impl Entry {
@@ -67,7 +67,7 @@ impl Entry {
     /// The frame of a WebSocket.
     #[cfg(feature = "websocket")]
     #[must_use]
-    pub(crate) fn websocket(&self) -> &Bytes {
+    pub(crate) fn websocket(&self) -> &crate::websocket::Frame {
         self.websocket.get_or_init(|| crate::websocket::encode::notification(self, false))
     }
 }

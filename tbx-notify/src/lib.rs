@@ -39,3 +39,9 @@ pub use topics::{InvalidTopicSet, MAX_PATTERNS, TopicSet};
 /// How long a connection may be silent unless a service is told otherwise.
 #[cfg(any(feature = "sse", feature = "websocket"))]
 const DEFAULT_KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// A keep-alive that neither floods nor overflows.
+#[cfg(any(feature = "sse", feature = "websocket"))]
+fn bounded_keep_alive(interval: std::time::Duration) -> std::time::Duration {
+    interval.clamp(std::time::Duration::from_secs(1), std::time::Duration::from_secs(24 * 3600))
+}

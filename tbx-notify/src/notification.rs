@@ -61,7 +61,8 @@ impl Notification {
     }
 }
 
-/// The name under which clients listen for a notification: 1 to 255 bytes without control characters, so that it cannot break out of its line.
+/// The name under which clients listen for a notification: 1 to 255 bytes without control characters, so that it cannot break out of its line, and
+/// without outer whitespace, of which an event stream would lose some.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EventName(Arc<str>);
 
@@ -70,9 +71,9 @@ impl EventName {
     ///
     /// # Errors
     ///
-    /// When it is empty, too long or holds a control character.
+    /// When it is empty, too long, holds a control character or begins or ends with whitespace.
     pub fn new(text: &str) -> Result<Self, InvalidEventName> {
-        if text.is_empty() || text.len() > 255 || text.contains(char::is_control) {
+        if text.is_empty() || text.len() > 255 || text.contains(char::is_control) || text.trim() != text {
             Err(InvalidEventName)
         } else {
             Ok(Self(text.into()))
@@ -108,7 +109,7 @@ impl fmt::Debug for EventName {
 
 /// The text is no event name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("an event name has 1 to 255 bytes and no control characters")]
+#[error("an event name has 1 to 255 bytes, no control characters and no outer whitespace")]
 pub struct InvalidEventName;
 
 /// The body is not UTF-8.

@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use crate::TopicSet;
 use crate::access::{Denied, Door, Grant};
-use crate::hub::{From as GoOn, Start};
+use crate::hub::{Fallback, Start};
 use crate::rejection::Rejection;
 
 /// A query, read.
@@ -15,7 +15,7 @@ pub(crate) struct Query<'a> {
     /// Every `topics`, joined by commas.
     topics: Option<String>,
     position: Option<String>,
-    otherwise: GoOn,
+    otherwise: Fallback,
     /// Parameters of one transport alone.
     pub(crate) others: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
@@ -25,6 +25,7 @@ impl<'a> Query<'a> {
     /// us, such as `access_token`.
     pub(crate) fn read(parts: &'a Parts, position: &str) -> Result<Self, Rejection> {
         let mut read = Self::default();
+        check_encoding(parts.uri.query().unwrap_or_default())?;
         for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
             match &*name {
                 "topics" => match &mut read.topics {
@@ -36,8 +37,8 @@ impl<'a> Query<'a> {
                 },
                 "from" => {
                     read.otherwise = match &*value {
-                        "oldest" => GoOn::Oldest,
-                        "head" => GoOn::Head,
+                        "oldest" => Fallback::Oldest,
+                        "head" => Fallback::Head,
                         _ => return Err(Rejection::query("`from` is `oldest` or `head`")),
                     }
                 }
@@ -59,13 +60,19 @@ impl<'a> Query<'a> {
         self.topics.as_deref()
     }
 
+    /// The same where an empty text says nothing, as forms send it.
+    #[cfg(any(feature = "sse", feature = "poll"))]
+    pub(crate) fn some_topics(&self) -> Option<&str> {
+        self.topics().filter(|topics| !topics.trim().is_empty())
+    }
+
     /// Where to begin.
     pub(crate) fn start(&self) -> Start {
         match &self.position {
             Some(position) if !position.is_empty() => {
                 Start::After { position: position.clone(), otherwise: self.otherwise }
             }
-            _ if self.otherwise == GoOn::Oldest => Start::Oldest,
+            _ if self.otherwise == Fallback::Oldest => Start::Oldest,
             _ => Start::Head,
         }
     }
@@ -86,6 +93,27 @@ pub(crate) fn admit(
     };
     grant.check(&topics)?;
     Ok((grant, topics))
+}
+
+/// The decoder is lenient; what it would guess is refused instead.
+fn check_encoding(query: &str) -> Result<(), Rejection> {
+    let mut decoded = Vec::with_capacity(query.len());
+    let mut bytes = query.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
+                let (Some(high), Some(low)) = (digit(), digit()) else {
+                    return Err(Rejection::query(
+                        "the query holds a `%` that two hexadecimal digits must follow",
+                    ));
+                };
+                (high * 16 + low) as u8
+            }
+            byte => byte,
+        });
+    }
+    std::str::from_utf8(&decoded).map(|_| ()).map_err(|_| Rejection::query("the query is not UTF-8"))
 }
 
 impl Grant {
@@ -157,10 +185,18 @@ mod tests {
     fn a_position_tells_where_to_begin() {
         let start = |uri| read(uri).unwrap().1;
         let after = |position: &str, otherwise| Start::After { position: position.to_owned(), otherwise };
-        assert_eq!(start("/?after=a-1"), after("a-1", GoOn::Head));
-        assert_eq!(start("/?after=a-1&from=oldest"), after("a-1", GoOn::Oldest));
+        assert_eq!(start("/?after=a-1"), after("a-1", Fallback::Head));
+        assert_eq!(start("/?after=a-1&from=oldest"), after("a-1", Fallback::Oldest));
         assert_eq!(start("/?from=oldest"), Start::Oldest);
         assert_eq!(start("/?after="), Start::Head);
         assert!(read("/?from=yesterday").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_refused() {
+        for uri in ["/?topics=%", "/?topics=%2", "/?topics=%zz", "/?topics=%ff", "/?other=%c3%28"] {
+            assert!(read(uri).is_err(), "{uri}");
+        }
+        assert_eq!(read("/?topics=%c3%a9").unwrap().0.as_deref(), Some("é"));
     }
 }

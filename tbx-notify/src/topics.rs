@@ -31,7 +31,8 @@ impl TopicSet {
         if set.is_empty() { Err(InvalidTopicSet::Empty) } else { Ok(Self(set)) }
     }
 
-    /// Reads patterns separated by commas.
+    /// Reads patterns separated by commas. Do not put foreign text into `text` to bound what somebody may see: it could bring commas and
+    /// wildcards of its own.
     ///
     /// # Errors
     ///

@@ -61,6 +61,7 @@ pub async fn the_newest_entry_of_a_topic_is_known(harness: &mut dyn Harness) {
 
 async fn matching(harness: &dyn Harness, topics: &str, after: u64, through: u64, limit: usize) -> Vec<u64> {
     let topics = TopicSet::parse(topics).unwrap();
-    let entries = harness.history().read_matching(&topics, after, through, limit).await.unwrap();
-    entries.iter().map(|entry| entry.offset()).collect()
+    let matching = harness.history().read_matching(&topics, after, through, limit).await.unwrap();
+    assert!(!matching.some_trimmed);
+    matching.entries.iter().map(|entry| entry.offset()).collect()
 }

@@ -50,7 +50,8 @@ pub trait History: Send + Sync {
     /// Cancel safe.
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Arc<Entry>>, HistoryError>;
 
-    /// Up to `limit` entries after the offset `after` and up to `through` that `topics` want, oldest first. Costs what it returns, not what lies between.
+    /// Up to `limit` entries after the offset `after` and up to `through` that `topics` want, oldest first, and whether some of them are gone. Reads no
+    /// entry of other topics.
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ pub trait History: Send + Sync {
         after: u64,
         through: u64,
         limit: usize,
-    ) -> Result<Vec<Arc<Entry>>, HistoryError>;
+    ) -> Result<Matching, HistoryError>;
 
     /// Whether an entry after the offset `after` that `topics` want was trimmed. A history that has to forget which topics it trimmed long ago answers
     /// `true` for any place from as far back.
@@ -93,6 +94,15 @@ pub struct Appended {
     pub position: Position,
     /// Whether it was appended now; `false` when it was there already.
     pub is_new: bool,
+}
+
+/// The answer to a matching read, as of one moment.
+#[derive(Debug, Clone)]
+pub struct Matching {
+    /// The entries.
+    pub entries: Vec<Arc<Entry>>,
+    /// Whether others like them were trimmed, which a complete answer would have.
+    pub some_trimmed: bool,
 }
 
 /// What a history holds.

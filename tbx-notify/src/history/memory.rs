@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tbx_bus::{MessageId, Topic};
 use tokio::sync::watch;
 
-use super::contract::{Appended, Bounds, History, HistoryError, Retention};
+use super::contract::{Appended, Bounds, History, HistoryError, Matching, Retention};
 use super::index::TopicIndex;
 use crate::{Entry, Epoch, Notification, Position, TopicSet};
 
@@ -133,10 +133,11 @@ impl History for MemoryHistory {
         after: u64,
         through: u64,
         limit: usize,
-    ) -> Result<Vec<Arc<Entry>>, HistoryError> {
+    ) -> Result<Matching, HistoryError> {
         let log = self.lock();
         let offsets = log.index.find(topics, after, through, limit);
-        Ok(offsets.into_iter().filter_map(|offset| log.get(offset).cloned()).collect())
+        let entries = offsets.into_iter().filter_map(|offset| log.get(offset).cloned()).collect();
+        Ok(Matching { entries, some_trimmed: log.index.has_trimmed(topics, after) })
     }
 
     fn has_trimmed(&self, topics: &TopicSet, after: u64) -> bool {

@@ -7,7 +7,7 @@ mod memory;
 mod sqlite;
 mod topic_tree;
 
-pub use contract::{Appended, Bounds, History, HistoryError, Retention};
+pub use contract::{Appended, Bounds, History, HistoryError, Matching, Retention};
 pub use memory::MemoryHistory;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteHistory;

@@ -24,6 +24,6 @@ mod window;
 pub use limits::{HubFull, HubOptions};
 pub use reader::{Gap, GapReason, Next, Reader};
 pub use slow::SlowPolicy;
-pub use start::{From, Start};
+pub use start::{Fallback, Start};
 pub use tail::Hub;
 pub use transport::Transport;

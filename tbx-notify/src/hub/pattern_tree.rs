@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn finds_the_patterns_that_match_and_forgets_the_removed() {
-        let patterns = ["#", "*", "a.*", "a.#", "a.b", "#.b", "*.*.c", "$x", "a.$x", "#.#", "a.#.c"]
+        let patterns = ["#", "*", "a.*", "a.#", "a.b", "#.b", "*.*.c", "$x", "a.$x", "*.#", "a.#.c"]
             .map(|text| TopicPattern::new(text).unwrap());
         let mut tree = PatternTree::default();
         for pattern in &patterns {

@@ -15,7 +15,7 @@ use super::slow::SlowPolicy;
 use super::start::Start;
 use super::tail::Shared;
 use super::transport::Transport;
-use crate::history::HistoryError;
+use crate::history::{HistoryError, Matching};
 use crate::{Entry, Position, TopicSet};
 
 /// How many entries are read from the history at a time: bounds what a reader that catches up holds.
@@ -40,6 +40,8 @@ pub struct Reader {
     /// What happens when it is too slow, where the hub has no rule for the topic.
     slow: SlowPolicy,
     first_gap: Option<Gap>,
+    /// Up to here only entries of topics that want the latest are handed out: the others were dropped, and a gap has told so.
+    skim_through: u64,
     page: std::vec::IntoIter<Arc<Entry>>,
     /// A read from the history, in a task of its own: a client that stops reading stops polling us, and would hold a connection of the
     /// history half-way through a query for as long as it likes.
@@ -59,7 +61,7 @@ struct Page {
     entries: Vec<Arc<Entry>>,
     /// Everything of interest up to here is in `entries`.
     complete_through: u64,
-    trimmed: bool,
+    some_trimmed: bool,
     /// Whether the reader had fallen too far behind when it was begun.
     too_far_behind: bool,
 }
@@ -146,6 +148,7 @@ impl Reader {
             has_caught_up: cursor >= head,
             slow: SlowPolicy::DropOldest,
             first_gap,
+            skim_through: 0,
             page: Vec::new().into_iter(),
             reading: None,
         }
@@ -216,15 +219,19 @@ impl Reader {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         // Registered before looking, so that what is published in between wakes us.
         self.wake.register(cx.waker());
-        if self.wake.is_dismissed() {
-            return Poll::Ready(Next::Closing);
-        }
+        // Before the end: the position has moved on already, and a client that is sent away must know.
         if let Some(gap) = self.first_gap.take() {
             return Poll::Ready(Next::Gap(gap));
+        }
+        if self.wake.is_dismissed() {
+            return Poll::Ready(Next::Closing);
         }
         loop {
             if let Some(entry) = self.page.next() {
                 self.cursor = entry.offset();
+                if self.has_caught_up {
+                    self.seats.iter_mut().for_each(|seat| seat.note(&entry));
+                }
                 if self.is_passed_over(&entry) {
                     continue;
                 }
@@ -258,11 +265,29 @@ impl Reader {
         }
     }
 
-    /// Whether a newer entry of its topic makes this one superfluous.
+    /// Whether an entry is not handed out: a newer one of its topic makes it superfluous, or it was dropped.
     fn is_passed_over(&self, entry: &Entry) -> bool {
-        let topic = entry.notification().topic();
-        self.policy(topic) == SlowPolicy::LatestOnly
-            && self.hub.history.newest_of(topic).is_some_and(|newest| newest > entry.offset())
+        let (topic, offset) = (entry.notification().topic(), entry.offset());
+        match self.policy(topic) {
+            SlowPolicy::LatestOnly => {
+                // Only for one that readers can have already: while the hub lags, all may have a newer one that nobody gets.
+                let newest = self.hub.history.newest_of(topic);
+                newest.is_some_and(|newest| newest > offset && newest <= self.hub.head())
+            }
+            _ => offset <= self.skim_through,
+        }
+    }
+
+    /// The gap that it begins with, when it does.
+    #[cfg(any(feature = "sse", feature = "websocket"))]
+    pub(crate) fn take_first_gap(&mut self) -> Option<Gap> {
+        self.first_gap.take()
+    }
+
+    /// Forgives what it has fallen behind while nobody polled it: it is judged again when it is up to date.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn forgive_lag(&mut self) {
+        self.has_caught_up = false;
     }
 
     fn policy(&self, topic: &Topic) -> SlowPolicy {
@@ -291,19 +316,18 @@ impl Reader {
         let history = Arc::clone(&self.hub.history);
         let (topics, after) = (self.topics.clone(), self.cursor);
         let through = self.complete_in_memory_after();
-        let behind: u64 = self.seats.iter().map(Seat::behind).sum();
+        // Feeds of overlapping patterns hold the same entries: the longest of them counts, not all together.
+        let behind = self.seats.iter().map(Seat::behind).max().unwrap_or_default();
         let too_far_behind = self.has_caught_up && behind > self.hub.max_behind;
         ReadingPage(tokio::spawn(async move {
             loop {
                 match history.read_matching(&topics, after, through, PAGE).await {
-                    Ok(entries) => {
+                    Ok(Matching { entries, some_trimmed }) => {
                         let complete_through = match entries.last() {
                             Some(last) if entries.len() == PAGE => last.offset(),
                             _ => through.max(after),
                         };
-                        // Asked after reading: whatever was trimmed before or meanwhile is told.
-                        let trimmed = history.has_trimmed(&topics, after);
-                        return Page { entries, complete_through, trimmed, too_far_behind };
+                        return Page { entries, complete_through, some_trimmed, too_far_behind };
                     }
                     Err(error) => {
                         report(&error);
@@ -321,19 +345,22 @@ impl Reader {
 
     /// Goes on with a page that was read. A gap comes before its entries.
     fn turn_to(&mut self, page: Page) -> Option<Next> {
-        let too_slow = page.too_far_behind || (page.trimmed && self.has_caught_up);
-        let policy = match page.entries.first() {
-            Some(first) => self.policy(first.notification().topic()),
-            None => self.slow,
-        };
-        if too_slow && policy == SlowPolicy::Close {
+        if (page.too_far_behind || (page.some_trimmed && self.has_caught_up))
+            && self.wants(SlowPolicy::Close, &page)
+        {
             return Some(Next::TooSlow);
         }
-        if page.too_far_behind && policy == SlowPolicy::DropOldest {
-            // What is in memory is near enough; the page is not read out.
-            return Some(Next::Gap(self.jump(GapReason::Slow, self.complete_in_memory_after())));
+        if page.too_far_behind && self.wants(SlowPolicy::DropOldest, &page) {
+            let in_memory = self.complete_in_memory_after();
+            if !self.hub.slow.have_latest_only() {
+                return Some(Next::Gap(self.jump(GapReason::Slow, in_memory)));
+            }
+            // The newest of other topics may lie in what is dropped, so it is read through. The position stays: who resumes here gets it all.
+            self.skim_through = in_memory;
+            self.page = page.entries.into_iter();
+            return Some(Next::Gap(self.jump(GapReason::Slow, self.cursor)));
         }
-        if page.trimmed {
+        if page.some_trimmed {
             let reason = if self.has_caught_up { GapReason::Slow } else { GapReason::Trimmed };
             let resumes_after = match page.entries.first() {
                 Some(first) => first.offset() - 1,
@@ -348,6 +375,12 @@ impl Reader {
         }
         self.page = page.entries.into_iter();
         None
+    }
+
+    /// Whether one of the topics of a page has this policy; without entries the reader's own counts.
+    fn wants(&self, policy: SlowPolicy, page: &Page) -> bool {
+        let mut topics = page.entries.iter().map(|entry| entry.notification().topic());
+        page.entries.is_empty() && self.slow == policy || topics.any(|topic| self.policy(topic) == policy)
     }
 
     /// Moves on to the offset `after` and tells of it.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::feed::{Feed, NextInFeed, WakeCell};
+use crate::Entry;
 
 /// A reader's place in one feed, and how much of it the reader has seen.
 #[derive(Debug)]
@@ -43,6 +44,13 @@ impl Seat {
     /// How many bytes went through the feed since the reader looked into it.
     pub(super) fn behind(&self) -> u64 {
         self.feed.bytes().saturating_sub(self.seen)
+    }
+
+    /// Counts an entry that the reader had from the history.
+    pub(super) fn note(&mut self, entry: &Entry) {
+        if self.feed.pattern.matches(entry.notification().topic()) {
+            self.seen += entry.size() as u64;
+        }
     }
 
     /// Counts anew from here.

@@ -26,6 +26,11 @@ impl SlowRules {
         self.0.push((pattern, policy));
     }
 
+    /// Whether some topics want the latest only.
+    pub(super) fn have_latest_only(&self) -> bool {
+        self.0.iter().any(|(_, policy)| *policy == SlowPolicy::LatestOnly)
+    }
+
     pub(super) fn of(&self, topic: &Topic) -> Option<SlowPolicy> {
         self.0.iter().find(|(pattern, _)| pattern.matches(topic)).map(|(_, policy)| *policy)
     }

@@ -7,6 +7,7 @@ use super::reader::{Gap, GapReason};
 
 /// Where a reader begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start {
     /// With what comes from now on.
     Head,
@@ -17,13 +18,13 @@ pub enum Start {
         /// Its text.
         position: String,
         /// Where to go on when the text says nothing about this history.
-        otherwise: From,
+        otherwise: Fallback,
     },
 }
 
 /// Where to go on after a gap of unknown size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum From {
+pub enum Fallback {
     /// With what comes from now on.
     #[default]
     Head,
@@ -46,8 +47,8 @@ impl Start {
             return (known.offset, None);
         }
         let offset = match otherwise {
-            From::Head => head,
-            From::Oldest => bounds.tail().offset,
+            Fallback::Head => head,
+            Fallback::Oldest => bounds.tail().offset,
         };
         let requested: String = position.chars().take(Position::MAX_BYTES).collect();
         let gap = Gap {

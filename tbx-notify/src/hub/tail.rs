@@ -105,6 +105,7 @@ impl Hub {
         loop {
             let head = self.0.head();
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 grown = newest.wait_for(|newest| *newest > head) => if grown.is_err() {
                     return;
@@ -174,9 +175,9 @@ impl Hub {
 
     /// How many readers there are of each kind.
     #[must_use]
-    pub fn readers_by_transport(&self) -> [(Transport, usize); Transport::ALL.len()] {
-        Transport::ALL
-            .map(|transport| (transport, self.0.by_transport[transport.index()].load(Ordering::Relaxed)))
+    pub fn readers_by_transport(&self) -> Vec<(Transport, usize)> {
+        let count = |transport: Transport| self.0.by_transport[transport.index()].load(Ordering::Relaxed);
+        Transport::ALL.iter().map(|transport| (*transport, count(*transport))).collect()
     }
 
     /// The `limit` patterns with the most readers, and how many each has, most first. Looks at every pattern: for operators, not for each request.

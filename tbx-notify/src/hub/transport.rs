@@ -16,7 +16,7 @@ pub enum Transport {
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Sse, Self::WebSocket, Self::Poll, Self::Other];
+    pub const ALL: &'static [Self] = &[Self::Sse, Self::WebSocket, Self::Poll, Self::Other];
 
     /// Its name in counts and metrics.
     #[must_use]

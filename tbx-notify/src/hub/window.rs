@@ -11,6 +11,9 @@ use super::limits::HubOptions;
 use super::pattern_tree::PatternTree;
 use crate::Entry;
 
+/// About what a place in a feed takes.
+const PLACE: usize = 32;
+
 /// The feeds of all patterns, and the latest entries in order.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -65,11 +68,11 @@ impl Window {
         if matching.is_empty() {
             return;
         }
-        self.bytes += entry.size();
+        self.bytes += charge(entry, &matching);
         self.held.push_back((Arc::clone(entry), matching));
         while self.held.len() > self.max_entries || self.bytes > self.max_bytes {
             let Some((oldest, feeds)) = self.held.pop_front() else { break };
-            self.bytes -= oldest.size();
+            self.bytes -= charge(&oldest, &feeds);
             for feed in feeds {
                 feed.forget(oldest.offset());
             }
@@ -101,4 +104,9 @@ impl Window {
     pub(super) fn remove(&mut self, pattern: &TopicPattern) {
         self.feeds.remove(pattern);
     }
+}
+
+/// What an entry costs: itself, and a place in each feed that has it. Clients choose how many patterns match.
+fn charge(entry: &Entry, feeds: &[Arc<Feed>]) -> usize {
+    entry.size() + feeds.len() * PLACE
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::request::Patience;
 use crate::access::Grant;
 use crate::hub::{Gap, Next, Reader};
@@ -36,7 +38,13 @@ impl Answer {
         let mut size = 0;
         while answer.items.len() < patience.limit && size < ENOUGH {
             let has_something = !answer.items.is_empty() || answer.gap.is_some();
-            let wait = if has_something { Duration::ZERO } else { patience.wait };
+            let until_expiry =
+                grant.expires().map(|expires| expires.saturating_duration_since(Instant::now()));
+            let wait = if has_something {
+                Duration::ZERO
+            } else {
+                patience.wait.min(until_expiry.unwrap_or(Duration::MAX))
+            };
             match answer.step(&mut reader, wait).await {
                 Some(Next::Entry(entry)) => {
                     if grant.allows(entry.notification().topic()) {

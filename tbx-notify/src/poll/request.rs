@@ -22,7 +22,14 @@ pub(super) struct Patience {
 pub(super) fn read(parts: &Parts) -> Result<(Query<'_>, Patience), Rejection> {
     let query = Query::read(parts, "after")?;
     let mut patience = Patience { limit: DEFAULT_LIMIT, wait: Duration::ZERO };
+    let mut known = Vec::new();
     for (name, value) in &query.others {
+        if matches!(&**name, "limit" | "wait") {
+            if known.contains(name) {
+                return Err(Rejection::query(format!("`{name}` is given twice")));
+            }
+            known.push(name.clone());
+        }
         match &**name {
             "limit" => {
                 let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
@@ -55,9 +62,13 @@ mod tests {
     fn limit_and_wait_have_bounds() {
         let wanted = Patience { limit: 7, wait: Duration::from_secs(60) };
         assert_eq!(patience("/?limit=7&wait=60&access_token=x"), Ok(wanted));
-        for (uri, name) in
-            [("/?limit=0", "limit"), ("/?limit=1001", "limit"), ("/?wait=61", "wait"), ("/?wait=-1", "wait")]
-        {
+        for (uri, name) in [
+            ("/?limit=0", "limit"),
+            ("/?limit=1001", "limit"),
+            ("/?wait=61", "wait"),
+            ("/?wait=1&wait=2", "wait"),
+            ("/?wait=-1", "wait"),
+        ] {
             assert!(patience(uri).unwrap_err().starts_with(&format!("`{name}`")), "{uri}");
         }
     }

@@ -53,7 +53,8 @@ impl PollService {
             return Err(Rejection::method("GET, HEAD"));
         }
         let (query, patience) = read(&parts)?;
-        let (grant, topics) = request::admit(&self.access, &parts, self.topics.as_ref(), query.topics())?;
+        let (grant, topics) =
+            request::admit(&self.access, &parts, self.topics.as_ref(), query.some_topics())?;
         let answer = if parts.method == Method::HEAD {
             None
         } else {

@@ -1,6 +1,8 @@
 //! What is published.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 use tbx_bus::{MessageId, Topic, TopicPattern};
 
 use crate::rejection::{FieldFault, Rejection};
@@ -11,22 +13,23 @@ pub const RESERVED_EVENTS: [&str; 6] = ["connected", "gap", "open", "error", "me
 
 /// The notification in a body.
 pub(super) fn read(body: &[u8], reserved: &[TopicPattern]) -> Result<Notification, Rejection> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
+    let whole: &RawValue = serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Rejection::query(format!("the body is no JSON: error at line {line}, column {column}"))
     })?;
-    let Value::Object(object) = value else {
-        return Err(Rejection::fields(vec![fault("#", "wrong-type", "must be a JSON object")]));
-    };
+    // The members as they were written: numbers keep their digits, objects their order.
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(whole.get())
+        .map_err(|_| Rejection::fields(vec![fault("#", "wrong-type", "must be a JSON object")]))?;
     let mut faults = Vec::new();
     let topic =
-        keep(text(object.get("topic"), "#/topic").and_then(|text| topic(text, reserved)), &mut faults);
-    let event = keep(text(object.get("event"), "#/event").and_then(event), &mut faults);
-    let data = keep(object.get("data").ok_or_else(|| fault("#/data", "missing", "is required")), &mut faults);
+        keep(text(members.get("topic"), "#/topic").and_then(|text| topic(&text, reserved)), &mut faults);
+    let event = keep(text(members.get("event"), "#/event").and_then(|text| event(&text)), &mut faults);
+    let data =
+        keep(members.get("data").ok_or_else(|| fault("#/data", "missing", "is required")), &mut faults);
     match (topic, event, data) {
         (Some(topic), Some(event), Some(data)) => {
             // JSON is UTF-8.
-            Notification::new(MessageId::generate(), topic, event, data.to_string())
+            Notification::new(MessageId::generate(), topic, event, data.get().to_owned())
                 .map_err(|error| Rejection::fields(vec![fault("#/data", "invalid", error.to_string())]))
         }
         _ => Err(Rejection::fields(faults)),
@@ -37,12 +40,9 @@ fn keep<T>(result: Result<T, FieldFault>, faults: &mut Vec<FieldFault>) -> Optio
     result.map_err(|fault| faults.push(fault)).ok()
 }
 
-fn text<'a>(value: Option<&'a Value>, pointer: &'static str) -> Result<&'a str, FieldFault> {
-    match value {
-        Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(fault(pointer, "wrong-type", "must be a string")),
-        None => Err(fault(pointer, "missing", "is required")),
-    }
+fn text(value: Option<&&RawValue>, pointer: &'static str) -> Result<String, FieldFault> {
+    let value = value.ok_or_else(|| fault(pointer, "missing", "is required"))?;
+    serde_json::from_str(value.get()).map_err(|_| fault(pointer, "wrong-type", "must be a string"))
 }
 
 fn topic(text: &str, reserved: &[TopicPattern]) -> Result<Topic, FieldFault> {

@@ -9,7 +9,7 @@
 //! use tbx_notify::publish::PublishService;
 //!
 //! let history = Arc::new(MemoryHistory::default());
-//! let service = PublishService::new(Arc::new(history)); // mount it in axum, poem or hyper
+//! let service = PublishService::new(history); // mount it in axum, poem or hyper
 //! ```
 //!
 //! Anyone who reaches the service may publish: put it where only your own programs do, or give it an [`Access`](crate::access::Access).

@@ -23,7 +23,7 @@ use crate::access::{Access, Denied, Door};
 use crate::rejection::Rejection;
 
 /// The largest body taken unless set otherwise.
-const MAX_BODY: usize = 64 << 10;
+const MAX_BODY: usize = 256 << 10;
 
 /// Takes notifications by `POST` into a [`NotificationSink`]. See the [module](super) for the protocol.
 #[derive(Clone)]
@@ -35,10 +35,10 @@ pub struct PublishService {
 }
 
 impl PublishService {
-    /// Takes whatever comes, of up to 64 KiB.
+    /// Takes whatever comes, of up to 256 KiB.
     #[must_use]
-    pub fn new(sink: Arc<dyn NotificationSink>) -> Self {
-        Self { sink, access: Door::default(), reserved: Arc::new([]), max_body: MAX_BODY }
+    pub fn new(sink: impl NotificationSink) -> Self {
+        Self { sink: Arc::new(sink), access: Door::default(), reserved: Arc::new([]), max_body: MAX_BODY }
     }
 
     /// Decides who may publish, and on which topics: those that the [`Grant`](crate::access::Grant) allows.
@@ -109,7 +109,12 @@ impl PublishService {
 fn is_json(parts: &Parts) -> bool {
     let content_type =
         parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+    let mut parts = content_type.split(';').map(str::trim);
+    let is_json = parts.next().unwrap_or_default().eq_ignore_ascii_case("application/json");
+    // JSON is UTF-8 (RFC 8259, section 8.1); whoever says otherwise sends something else.
+    let charset =
+        parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("charset"));
+    is_json && charset.is_none_or(|(_, value)| value.trim_matches('"').eq_ignore_ascii_case("utf-8"))
 }
 
 impl<B> Service<Request<B>> for PublishService

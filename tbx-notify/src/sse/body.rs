@@ -72,13 +72,18 @@ impl SseBody {
 impl Stream {
     /// The next bytes; `None` when the client is to leave and come back.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut joined = Joined::default();
         if let Some(greeting) = self.greeting.take() {
-            return Poll::Ready(Some(greeting));
+            joined.push(greeting);
+            // In one write: a client that had the first and not the second would resume behind what it was to learn of.
+            if let Some(gap) = self.reader.take_first_gap() {
+                joined.push(encode::gap(&gap));
+            }
+            return Poll::Ready(joined.into_bytes());
         }
-        if self.has_ended {
+        if self.has_ended || self.grant.has_expired(Instant::now()) {
             return Poll::Ready(None);
         }
-        let mut joined = Joined::default();
         while joined.len() < COALESCE {
             match self.reader.poll_next(cx) {
                 Poll::Ready(Next::Entry(entry)) => {
@@ -115,7 +120,7 @@ impl Stream {
         loop {
             std::task::ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
-            if self.grant.expires().is_some_and(|expires| expires <= now) {
+            if self.grant.has_expired(now) {
                 self.has_ended = true;
                 return Poll::Ready(None);
             }

@@ -46,10 +46,10 @@ impl SseService {
         self
     }
 
-    /// How long a stream may be silent before a checkpoint is sent. Shorter finds dead connections sooner and costs a write each time.
+    /// How long a stream may be silent before a checkpoint is sent, from 1 s to a day. Shorter finds dead connections sooner and costs a write each time.
     #[must_use]
     pub fn with_keep_alive(mut self, interval: Duration) -> Self {
-        self.keep_alive = interval;
+        self.keep_alive = crate::bounded_keep_alive(interval);
         self
     }
 
@@ -61,7 +61,7 @@ impl SseService {
         if let Some(header) = parts.headers.get("last-event-id") {
             query.set_position(String::from_utf8_lossy(header.as_bytes()).into_owned());
         }
-        let (grant, topics) = request::admit(&self.access, parts, self.topics.as_ref(), query.topics())?;
+        let (grant, topics) = request::admit(&self.access, parts, self.topics.as_ref(), query.some_topics())?;
         let body = if parts.method == Method::HEAD {
             SseBody::empty()
         } else {

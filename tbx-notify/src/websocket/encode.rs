@@ -1,38 +1,39 @@
 //! What the server says.
 
-use bytes::Bytes;
-
-use super::socket::text_frame;
+use super::socket::Frame;
 use crate::hub::Gap;
 use crate::json::{gap_members, members, quoted};
 use crate::{Entry, Position, TopicSet};
 
-pub(crate) fn notification(entry: &Entry, replay: bool) -> Bytes {
+pub(crate) fn notification(entry: &Entry, replay: bool) -> Frame {
     let replay = if replay { r#","replay":true"# } else { "" };
-    text_frame(&format!(r#"{{"type":"notification",{}{replay}}}"#, members(entry)))
+    Frame::text(&format!(r#"{{"type":"notification",{}{replay}}}"#, members(entry)))
 }
 
-pub(super) fn connected(client_id: &str, position: Position) -> Bytes {
-    text_frame(&format!(r#"{{"type":"connected","clientId":"{client_id}","position":"{position}"}}"#))
+pub(super) fn connected(client_id: &str, position: Position) -> Frame {
+    Frame::text(&format!(r#"{{"type":"connected","clientId":"{client_id}","position":"{position}"}}"#))
 }
 
-pub(super) fn gap(gap: &Gap) -> Bytes {
-    text_frame(&format!(r#"{{"type":"gap",{},"position":"{}"}}"#, gap_members(gap), gap.resumes_after))
+pub(super) fn gap(gap: &Gap) -> Frame {
+    Frame::text(&format!(r#"{{"type":"gap",{},"position":"{}"}}"#, gap_members(gap), gap.resumes_after))
 }
 
-pub(super) fn subscribed(topics: &TopicSet, position: Position) -> Bytes {
+pub(super) fn subscribed(topics: &TopicSet, position: Position) -> Frame {
     let topics: Vec<String> = topics.patterns().iter().map(|pattern| quoted(pattern.as_str())).collect();
-    text_frame(&format!(r#"{{"type":"subscribed","topics":[{}],"position":"{position}"}}"#, topics.join(",")))
+    Frame::text(&format!(
+        r#"{{"type":"subscribed","topics":[{}],"position":"{position}"}}"#,
+        topics.join(",")
+    ))
 }
 
-pub(super) fn checkpoint(position: Position) -> Bytes {
-    text_frame(&format!(r#"{{"type":"checkpoint","position":"{position}"}}"#))
+pub(super) fn checkpoint(position: Position) -> Frame {
+    Frame::text(&format!(r#"{{"type":"checkpoint","position":"{position}"}}"#))
 }
 
-pub(super) fn error(code: &str, message: &str) -> Bytes {
-    text_frame(&format!(r#"{{"type":"error","code":"{code}","message":{}}}"#, quoted(message)))
+pub(super) fn error(code: &str, message: &str) -> Frame {
+    Frame::text(&format!(r#"{{"type":"error","code":"{code}","message":{}}}"#, quoted(message)))
 }
 
-pub(super) fn pong() -> Bytes {
-    text_frame(r#"{"type":"pong"}"#)
+pub(super) fn pong() -> Frame {
+    Frame::text(r#"{"type":"pong"}"#)
 }

@@ -23,6 +23,9 @@ use crate::rejection::Rejection;
 use crate::request::{self, Query, Refused};
 use crate::{DEFAULT_KEEP_ALIVE, InvalidTopicSet, TopicSet};
 
+/// How long the server may take to hand a connection over.
+const UPGRADE: Duration = Duration::from_secs(10);
+
 /// Sends notifications of a [`Hub`] over WebSocket. See the [module](super) for the protocol.
 ///
 /// Each connection is a task that the hub owns: [`Hub::drain`] closes them and waits for them. What is wrong with a query is told by a close code
@@ -53,7 +56,7 @@ impl WebSocketService {
         }
     }
 
-    /// Begins with these topics, whatever the query says.
+    /// Sends these topics, whatever the query says; clients may subscribe to no others.
     #[must_use]
     pub fn with_topics(mut self, topics: TopicSet) -> Self {
         self.topics = Some(topics);
@@ -74,10 +77,11 @@ impl WebSocketService {
         self
     }
 
-    /// How long a connection may be silent before a checkpoint and a ping are sent. A client that does not answer three of them is taken for gone.
+    /// How long a connection may be silent before a checkpoint and a ping are sent, from 1 s to a day. A client that does not answer three pings is
+    /// taken for gone.
     #[must_use]
     pub fn with_keep_alive(mut self, interval: Duration) -> Self {
-        self.keep_alive = interval;
+        self.keep_alive = crate::bounded_keep_alive(interval);
         self
     }
 
@@ -115,6 +119,7 @@ impl WebSocketService {
             _ => self.topics.as_ref(),
         };
         let (grant, topics) = request::admit(&self.access, parts, fixed, query.topics()).map_err(refusal)?;
+        let grant = self.topics.as_ref().map_or(grant.clone(), |fixed| grant.bounded_by(fixed.clone()));
         let reader = self.hub.read_as(Transport::WebSocket, topics, query.start()).map_err(|full| {
             let code = if self.hub.is_closing() { CloseCode::RESTART } else { CloseCode::OVERLOAD };
             (code, full.to_string())
@@ -130,9 +135,11 @@ async fn connect(
     options: WebSocketOptions,
     begun: Result<Beginning, (CloseCode, String)>,
 ) {
-    let socket = match accepted.socket(options).await {
-        Ok(socket) => socket,
-        Err(error) => {
+    let upgrading = tokio::time::timeout(UPGRADE, accepted.socket(options));
+    let socket = match upgrading.await {
+        Ok(Ok(socket)) => socket,
+        Err(_) => return,
+        Ok(Err(error)) => {
             tracing::debug!(%error, cause = ?std::error::Error::source(&error), "no websocket came of a handshake");
             return;
         }

@@ -1,6 +1,5 @@
 //! One client from `connected` to its close.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,18 +13,21 @@ use super::close::CloseCode;
 use super::command::{Command, Mistake};
 use super::encode;
 use super::pace::{Meter, Pace};
-use super::socket::{BACKLOG, Message, SocketError, WebSocket};
+use super::replay::{Replay, Step};
+use super::socket::{Message, Received, SocketError, WebSocket};
 use super::subscriptions::Subscriptions;
 use crate::access::Grant;
-use crate::hub::{From as GoOn, Next, Reader, Start};
+use crate::hub::{Fallback, Gap, Next, Reader, Start};
 use crate::{Entry, MAX_PATTERNS, Position, TopicSet};
 
 /// How long a write may make no progress.
 const STALL: Duration = Duration::from_secs(10);
-/// How many keep-alives may go unanswered.
+/// How many pings may go unanswered.
 const UNANSWERED: u32 = 3;
-/// How many replays may wait for each other.
-const MAX_REPLAYS: usize = 8;
+/// How many frames are heard before others have their turn.
+const FRAMES: usize = 64;
+/// How soon a replay is looked at again that has caught up with the hub, while the client is ahead of it.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// What a session begins with.
 pub(super) struct Beginning {
@@ -45,26 +47,20 @@ pub(super) struct Session {
     grant: Grant,
     /// Entries up to here were there before the client asked for them.
     replay_through: u64,
-    replays: VecDeque<Replay>,
+    replay: Option<Replay>,
     meter: Meter,
     keep_alive: Duration,
     silent_since: Instant,
+    /// Pings since the client was last heard of, and when the last was sent.
+    pings: u32,
+    pinged: Instant,
     timer: Pin<Box<Sleep>>,
     stall: Option<Stall>,
 }
 
-/// Catching up with topics that were added with a position. The rest waits for it, so that nothing is overtaken.
-struct Replay {
-    reader: Reader,
-    /// What the client had before.
-    before: Subscriptions,
-    /// The place that the rest waits at.
-    through: u64,
-}
-
 /// A write that waits.
 struct Stall {
-    queued: usize,
+    written: u64,
     deadline: Pin<Box<Sleep>>,
 }
 
@@ -90,10 +86,12 @@ impl Session {
             reader,
             grant,
             replay_through: head,
-            replays: VecDeque::new(),
+            replay: None,
             meter: Meter::new(pace),
             keep_alive,
             silent_since: now,
+            pings: 0,
+            pinged: now,
             timer: Box::pin(tokio::time::sleep_until(now)),
             stall: None,
         };
@@ -105,9 +103,9 @@ impl Session {
     /// Serves the client to its end.
     pub(super) async fn run(mut self) {
         let end = std::future::poll_fn(|cx| self.poll(cx)).await;
-        let Self { socket, reader, replays, .. } = self;
+        let Self { socket, reader, replay, .. } = self;
         // Its place in the hub is free before the goodbye.
-        drop((reader, replays));
+        drop((reader, replay));
         match end {
             End::Gone => {}
             End::Parted => socket.part().await,
@@ -120,23 +118,25 @@ impl Session {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            match self.socket.poll_recv(cx) {
-                Poll::Ready(Ok(Message::Text(text))) => {
-                    if let Err(end) = self.hear(&text) {
-                        return Poll::Ready(end);
-                    }
-                    continue;
-                }
-                Poll::Ready(Ok(Message::Binary(_))) => {
-                    return Poll::Ready(End::Close(CloseCode::UNSUPPORTED, "only text is understood here"));
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(ended(error)),
-                Poll::Pending => {}
+            if self.has_expired() {
+                return Poll::Ready(End::Close(CloseCode::UNAUTHORIZED, "the authorization has expired"));
             }
+            if let Err(end) = self.listen(cx) {
+                return Poll::Ready(end);
+            }
+            let was_full = self.socket.is_full();
             match self.socket.poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.stall = None,
                 Poll::Ready(Err(_)) => return Poll::Ready(End::Gone),
-                Poll::Pending => return self.poll_stall(cx),
+                Poll::Pending => {
+                    // Expiry holds for those who read slowly, too.
+                    ready!(self.poll_stall(cx));
+                    return Poll::Ready(End::Gone);
+                }
+            }
+            if was_full {
+                // Listening has stopped for want of room, and now there is some.
+                continue;
             }
             match self.deliver(cx) {
                 Ok(()) if self.socket.queued() > 0 => self.silent_since = Instant::now(),
@@ -150,16 +150,54 @@ impl Session {
         }
     }
 
+    fn has_expired(&self) -> bool {
+        self.grant.has_expired(Instant::now())
+    }
+
+    /// Hears what the client has said. Pings and pongs count as messages do.
+    fn listen(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        for _ in 0..FRAMES {
+            let received = match self.socket.poll_frame(cx) {
+                Poll::Ready(received) => received.map_err(ended)?,
+                Poll::Pending => return Ok(()),
+            };
+            if !self.meter.count(Instant::now()) {
+                return Err(End::Close(CloseCode::TOO_MANY, "too many messages"));
+            }
+            match received {
+                Received::Control => {}
+                Received::Message(Message::Text(text)) => self.hear(&text),
+                Received::Message(Message::Binary(_)) => {
+                    return Err(End::Close(CloseCode::UNSUPPORTED, "only text is understood here"));
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
     /// Queues what there is, as much as is written at once.
     fn deliver(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        while self.socket.queued() < BACKLOG {
-            let next = match self.replays.front_mut() {
+        while !self.socket.is_full() {
+            let next = match &mut self.replay {
                 Some(replay) => match replay.poll_next(cx) {
-                    Poll::Ready(Some(next)) => next,
-                    Poll::Ready(None) => {
-                        self.replays.pop_front();
+                    Poll::Ready(Step::Entry(entry)) => {
+                        if self.grant.allows(entry.notification().topic()) {
+                            self.socket.send(encode::notification(&entry, true));
+                        }
                         continue;
                     }
+                    Poll::Ready(Step::Gap(gap)) => {
+                        self.tell_gap(gap);
+                        continue;
+                    }
+                    Poll::Ready(Step::Done) => {
+                        self.replay = None;
+                        // From here on the client resumes where the rest is.
+                        self.socket.send(encode::checkpoint(self.reader.position()));
+                        continue;
+                    }
+                    Poll::Ready(Step::Ended(end)) => end,
                     Poll::Pending => return Ok(()),
                 },
                 None => match self.reader.poll_next(cx) {
@@ -169,7 +207,7 @@ impl Session {
             };
             match next {
                 Next::Entry(entry) => self.tell(&entry),
-                Next::Gap(gap) => self.socket.send(encode::gap(&gap)),
+                Next::Gap(gap) => self.tell_gap(gap),
                 Next::TooSlow => {
                     return Err(End::Close(CloseCode::TOO_SLOW, "too far behind: come back and resume"));
                 }
@@ -181,13 +219,20 @@ impl Session {
         Ok(())
     }
 
+    /// Tells of a gap, with a place to go on after that passes over nothing else.
+    fn tell_gap(&mut self, mut gap: Gap) {
+        let resume = self.resume_position();
+        if resume.offset < gap.resumes_after.offset {
+            gap.resumes_after = resume;
+        }
+        self.socket.send(encode::gap(&gap));
+    }
+
     fn tell(&mut self, entry: &Entry) {
         if !self.grant.allows(entry.notification().topic()) {
             return;
         }
-        if !self.replays.is_empty() {
-            self.socket.send(encode::notification(entry, true));
-        } else if self.subscriptions.want(entry) {
+        if self.subscriptions.want(entry) {
             self.socket.send(match entry.offset() <= self.replay_through {
                 true => encode::notification(entry, true),
                 false => entry.websocket().clone(),
@@ -195,13 +240,13 @@ impl Session {
         }
     }
 
-    fn hear(&mut self, text: &str) -> Result<(), End> {
-        if !self.meter.count(Instant::now()) {
-            return Err(End::Close(CloseCode::TOO_MANY, "too many messages"));
-        }
+    fn hear(&mut self, text: &str) {
         let done = Command::read(text).and_then(|command| match command {
-            Command::Subscribe { topics, after } => self.subscribe(topics, after),
-            Command::Unsubscribe { topics } => self.unsubscribe(&topics),
+            Command::Subscribe { topics, after } => self.subscribe(&topics, after),
+            Command::Unsubscribe { topics } => {
+                self.unsubscribe(&topics);
+                Ok(())
+            }
             Command::Ping => {
                 self.socket.send(encode::pong());
                 Ok(())
@@ -210,50 +255,53 @@ impl Session {
         if let Err(Mistake { code, message }) = done {
             self.socket.send(encode::error(code, &message));
         }
-        Ok(())
     }
 
-    fn subscribe(&mut self, topics: Vec<TopicPattern>, after: Option<String>) -> Result<(), Mistake> {
+    fn subscribe(&mut self, topics: &[TopicPattern], after: Option<String>) -> Result<(), Mistake> {
         if let Some(pattern) = topics.iter().find(|pattern| !self.grant.covers(pattern)) {
             let message = format!("the topics of `{pattern}` are not allowed to this client");
             return Err(Mistake::new("topic-not-allowed", message));
         }
-        // As near to the head as it goes, so that nothing older than this moment comes as news.
-        let here = if self.replays.is_empty() { self.reader.checkpoint() } else { self.reader.position() };
-        let mut subscriptions = self.subscriptions.clone();
-        subscriptions.add(topics.iter().cloned(), here.offset);
         let too_many = |_| {
             Mistake::new("too-many-topics", format!("at most {MAX_PATTERNS} patterns for each connection"))
         };
+        // As near to the head as it goes, so that nothing older than this moment comes as news.
+        let here = if self.replay.is_none() { self.reader.checkpoint() } else { self.reader.position() };
+        let mut subscriptions = self.subscriptions.clone();
+        subscriptions.add(topics.iter().cloned(), here.offset);
         let all = subscriptions.topics().map_err(too_many)?;
-        let replay = match after {
-            Some(_) if self.replays.len() == MAX_REPLAYS => {
-                return Err(Mistake::new(
-                    "busy",
-                    "too many replays are waiting; ask again when they are done",
-                ));
-            }
-            Some(position) => {
-                let new = TopicSet::new(topics.iter().cloned()).map_err(too_many)?;
-                let reader = self.reader.beside(new, Start::After { position, otherwise: GoOn::Head });
-                // From the position on, not from here.
-                subscriptions = self.subscriptions.clone();
-                subscriptions.add(topics, reader.position().offset);
-                Some(Replay { reader, before: self.subscriptions.clone(), through: here.offset })
-            }
-            None => None,
-        };
-        self.replays.extend(replay);
+        let mut gap = None;
+        if let Some(position) = after {
+            let new = TopicSet::new(topics.iter().cloned()).map_err(too_many)?;
+            let mut reader =
+                self.reader.beside(new.clone(), Start::After { position, otherwise: Fallback::Head });
+            gap = reader.take_first_gap();
+            let begins = reader.position().offset;
+            // From the position on, not from here.
+            subscriptions = self.subscriptions.clone();
+            subscriptions.add(topics.iter().cloned(), begins);
+            self.replay = Some(match self.replay.take() {
+                Some(replay) => replay.widen(topics, begins, |topics, after| {
+                    let position = Position::new(here.epoch, after).to_string();
+                    self.reader.beside(topics, Start::After { position, otherwise: Fallback::Head })
+                }),
+                None => Replay::new(reader, Subscriptions::new(&new, begins), &self.subscriptions, here),
+            });
+            self.reader.forgive_lag();
+        }
         self.change(subscriptions, all);
+        if let Some(gap) = gap {
+            self.tell_gap(gap);
+        }
         Ok(())
     }
 
-    fn unsubscribe(&mut self, topics: &[TopicPattern]) -> Result<(), Mistake> {
+    fn unsubscribe(&mut self, topics: &[TopicPattern]) {
         let mut subscriptions = self.subscriptions.clone();
         subscriptions.remove(topics);
         let left = subscriptions.topics().unwrap_or_else(|_| TopicSet::none());
+        self.replay = self.replay.take().and_then(|replay| replay.narrow(topics));
         self.change(subscriptions, left);
-        Ok(())
     }
 
     fn change(&mut self, subscriptions: Subscriptions, topics: TopicSet) {
@@ -265,35 +313,44 @@ impl Session {
     /// Where a client resumes without missing anything. While it catches up with something, that is where the catching up is: some of the rest comes
     /// again then.
     fn resume_position(&self) -> Position {
-        let replays = self.replays.iter().map(|replay| replay.reader.position());
-        replays.fold(
-            self.reader.position(),
-            |least, position| if position.offset < least.offset { position } else { least },
-        )
+        let rest = self.reader.position();
+        let replay = self.replay.as_ref().map(Replay::position);
+        replay.filter(|replay| replay.offset < rest.offset).unwrap_or(rest)
     }
 
     /// When something happens although nothing is published: a keep-alive, or the end of the grant.
     fn due(&self) -> Instant {
-        let keep_alive = self.silent_since + self.keep_alive;
-        self.grant.expires().map_or(keep_alive, |expires| expires.min(keep_alive))
+        let mut due = self.silent_since + self.keep_alive;
+        if let Some(expires) = self.grant.expires() {
+            due = due.min(expires);
+        }
+        if self.replay.is_some() {
+            due = due.min(Instant::now() + AGAIN);
+        }
+        due
     }
 
-    /// Sends a sign of life when nothing else was sent for long; ends when the grant does, or when the client gives no sign of life itself.
+    /// Sends a sign of life when nothing else was sent for long; ends when the client gives none itself.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        if self.replay.is_some() {
+            let due = self.due();
+            if due < self.timer.deadline() {
+                self.timer.as_mut().reset(due);
+            }
+        }
         loop {
             ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
-            if self.grant.expires().is_some_and(|expires| expires <= now) {
-                return Poll::Ready(Some(End::Close(
-                    CloseCode::UNAUTHORIZED,
-                    "the authorization has expired",
-                )));
-            }
             let is_silent = now >= self.silent_since + self.keep_alive;
             if is_silent {
-                if now >= self.socket.last_heard() + self.keep_alive * UNANSWERED {
+                if self.socket.last_heard() >= self.pinged {
+                    self.pings = 0;
+                }
+                if self.pings == UNANSWERED {
                     return Poll::Ready(Some(End::Gone));
                 }
+                self.pings += 1;
+                self.pinged = now;
                 self.silent_since = now;
                 self.reader.checkpoint();
                 self.socket.send(encode::checkpoint(self.resume_position()));
@@ -302,38 +359,24 @@ impl Session {
             // The timer is moved only when it fires, not with every message.
             let due = self.due();
             self.timer.as_mut().reset(due);
-            if is_silent {
+            if is_silent || self.replay.is_some() || self.has_expired() {
                 return Poll::Ready(None);
             }
         }
     }
 
     /// Gives a write that makes no progress its time.
-    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let queued = self.socket.queued();
-        let stall =
-            self.stall.get_or_insert_with(|| Stall { queued, deadline: Box::pin(tokio::time::sleep(STALL)) });
-        if stall.queued != queued {
-            stall.queued = queued;
-            stall.deadline.as_mut().reset(Instant::now() + STALL);
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (written, limit) = (self.socket.written(), Instant::now() + STALL);
+        let limit = self.grant.expires().map_or(limit, |expires| limit.min(expires));
+        let stall = self
+            .stall
+            .get_or_insert_with(|| Stall { written, deadline: Box::pin(tokio::time::sleep_until(limit)) });
+        if stall.written != written {
+            stall.written = written;
+            stall.deadline.as_mut().reset(limit);
         }
-        stall.deadline.as_mut().poll(cx).map(|()| End::Gone)
-    }
-}
-
-impl Replay {
-    /// What comes next; `None` when it has caught up.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next>> {
-        loop {
-            return match self.reader.poll_next(cx) {
-                Poll::Ready(Next::Entry(entry)) if entry.offset() > self.through => Poll::Ready(None),
-                Poll::Ready(Next::Entry(entry)) if self.before.had(&entry) => continue,
-                Poll::Ready(next) => Poll::Ready(Some(next)),
-                // Reading from the history: its end wakes us. Otherwise it has reached the head, which the rest has not passed.
-                Poll::Pending if self.reader.checkpoint().offset >= self.through => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            };
-        }
+        stall.deadline.as_mut().poll(cx)
     }
 }
 

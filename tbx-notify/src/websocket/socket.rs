@@ -25,6 +25,8 @@ const CODEC: usize = 512;
 pub(super) const BACKLOG: usize = 64 << 10;
 /// How many frames go into one write.
 const SLICES: usize = 64;
+/// How many frames are taken before others have their turn.
+const FRAMES: usize = 64;
 /// What fits into a control frame beside the code ([RFC 6455, section 5.5](https://www.rfc-editor.org/rfc/rfc6455#section-5.5)).
 const MAX_REASON: usize = 123;
 /// How long a peer may take to answer a close.
@@ -62,6 +64,55 @@ pub enum Message {
     Binary(Bytes),
 }
 
+/// What a client sends, as far as it is told from the outside.
+pub(super) enum Received {
+    Message(Message),
+    /// A ping, which is answered, or a pong.
+    Control,
+}
+
+/// A frame, ready to be sent. A clone shares the bytes, so any number of connections may send the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame(Bytes);
+
+impl Frame {
+    /// A message of text.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self::new(0x81, text.as_bytes())
+    }
+
+    /// A message of bytes.
+    #[must_use]
+    pub fn binary(bytes: &[u8]) -> Self {
+        Self::new(0x82, bytes)
+    }
+
+    fn ping() -> Self {
+        Self::new(0x89, b"")
+    }
+
+    /// One unmasked frame ([RFC 6455, section 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)): the final bit and the opcode, the length in
+    /// 7, 16 or 64 bits, the payload.
+    fn new(first: u8, payload: &[u8]) -> Self {
+        let mut frame = Vec::with_capacity(payload.len() + 10);
+        frame.push(first);
+        match payload.len() {
+            short @ 0..=125 => frame.push(short as u8),
+            medium @ 126..=0xffff => {
+                frame.push(126);
+                frame.extend_from_slice(&(medium as u16).to_be_bytes());
+            }
+            long => {
+                frame.push(127);
+                frame.extend_from_slice(&(long as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(payload);
+        Self(frame.into())
+    }
+}
+
 /// Why no more messages come.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -86,6 +137,7 @@ pub struct WebSocket {
     input: Bytes,
     output: VecDeque<Bytes>,
     queued: usize,
+    written: u64,
     heard: Instant,
     /// After an error the codec must not see another byte: it is in the middle of what it refused.
     is_broken: bool,
@@ -104,6 +156,7 @@ impl WebSocket {
             input: Bytes::new(),
             output: VecDeque::new(),
             queued: 0,
+            written: 0,
             heard: Instant::now(),
             is_broken: false,
         }
@@ -120,34 +173,52 @@ impl WebSocket {
     /// Cancel safe.
     pub async fn recv(&mut self) -> Result<Message, SocketError> {
         std::future::poll_fn(|cx| {
-            let received = self.poll_recv(cx);
-            // Pongs are queued by reading.
-            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
-                return Poll::Ready(Err(SocketError::Io(error)));
+            loop {
+                let received = self.poll_recv(cx);
+                let was_full = self.is_full();
+                // Pongs are queued by reading.
+                match self.poll_flush(cx) {
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(SocketError::Io(error))),
+                    // Reading has stopped for want of room, and now there is some.
+                    Poll::Ready(Ok(())) if was_full && received.is_pending() => {}
+                    _ => return received,
+                }
             }
-            received
         })
         .await
     }
 
-    /// The next message, as a poll. What it queues is written by [`poll_flush`](Self::poll_flush).
+    /// The next message, as a poll. What it queues is written by [`poll_flush`](Self::poll_flush). While 64 KiB wait to be written it is pending and
+    /// wakes nobody: flush, and poll again.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, SocketError>> {
+        for _ in 0..FRAMES {
+            if let Received::Message(message) = ready!(self.poll_frame(cx))? {
+                return Poll::Ready(Ok(message));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// What comes next, control frames too.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, SocketError>> {
         if self.is_broken {
             return Poll::Ready(Err(SocketError::Gone));
         }
         loop {
+            if self.is_full() {
+                return Poll::Pending;
+            }
             match self.decode(|codec, wire| codec.read(wire)) {
                 Ok(tungstenite::Message::Text(text)) => {
-                    return Poll::Ready(Ok(Message::Text(text.as_str().to_owned())));
+                    return Poll::Ready(Ok(Received::Message(Message::Text(text.as_str().to_owned()))));
                 }
-                Ok(tungstenite::Message::Binary(bytes)) => return Poll::Ready(Ok(Message::Binary(bytes))),
+                Ok(tungstenite::Message::Binary(bytes)) => {
+                    return Poll::Ready(Ok(Received::Message(Message::Binary(bytes))));
+                }
                 // Answered or noted by the codec.
-                Ok(_) => {}
+                Ok(_) => return Poll::Ready(Ok(Received::Control)),
                 Err(CodecError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.queued >= BACKLOG {
-                        // Flushing wakes us.
-                        return Poll::Pending;
-                    }
                     if !ready!(self.poll_read(cx)).map_err(SocketError::Io)? {
                         return Poll::Ready(Err(SocketError::Gone));
                     }
@@ -158,6 +229,11 @@ impl WebSocket {
                 }
             }
         }
+    }
+
+    /// Whether so much waits to be written that nothing is read.
+    pub(super) fn is_full(&self) -> bool {
+        self.queued >= BACKLOG
     }
 
     /// Reads some bytes; `false` at the end.
@@ -173,26 +249,30 @@ impl WebSocket {
         Poll::Ready(Ok(true))
     }
 
-    /// Queues a frame, as [`text_frame`] makes it. The bytes are shared, not copied.
-    pub fn send(&mut self, frame: Bytes) {
-        self.queued += frame.len();
-        self.output.push_back(frame);
-    }
-
-    /// Queues a message of bytes.
-    pub fn send_binary(&mut self, bytes: &[u8]) {
-        self.send(frame(0x82, bytes));
+    /// Queues a frame.
+    pub fn send(&mut self, frame: Frame) {
+        self.queue(frame.0);
     }
 
     /// Queues a ping.
     pub fn ping(&mut self) {
-        self.send(frame(0x89, b""));
+        self.send(Frame::ping());
+    }
+
+    fn queue(&mut self, bytes: Bytes) {
+        self.queued += bytes.len();
+        self.output.push_back(bytes);
     }
 
     /// How many bytes wait to be written.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.queued
+    }
+
+    /// How many bytes were written so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written
     }
 
     /// When the client was last heard of.
@@ -228,13 +308,14 @@ impl WebSocket {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.written(written);
+            self.take_off(written);
         }
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
-    fn written(&mut self, mut bytes: usize) {
+    fn take_off(&mut self, mut bytes: usize) {
         self.queued -= bytes;
+        self.written += bytes as u64;
         while let Some(frame) = self.output.front_mut() {
             if bytes < frame.len() {
                 frame.advance(bytes);
@@ -280,7 +361,7 @@ impl WebSocket {
         let done = work(&mut self.codec, &mut wire);
         let output = wire.output;
         if !output.is_empty() {
-            self.send(output.into());
+            self.queue(output.into());
         }
         done
     }
@@ -328,32 +409,6 @@ impl Write for Wire<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// A text message as one unmasked frame ([RFC 6455, section 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)), which any number of
-/// connections may share.
-#[must_use]
-pub fn text_frame(text: &str) -> Bytes {
-    frame(0x81, text.as_bytes())
-}
-
-/// A whole message: the final bit and the opcode, the length in 7, 16 or 64 bits, the payload.
-fn frame(first: u8, payload: &[u8]) -> Bytes {
-    let mut frame = Vec::with_capacity(payload.len() + 10);
-    frame.push(first);
-    match payload.len() {
-        short @ 0..=125 => frame.push(short as u8),
-        medium @ 126..=0xffff => {
-            frame.push(126);
-            frame.extend_from_slice(&(medium as u16).to_be_bytes());
-        }
-        long => {
-            frame.push(127);
-            frame.extend_from_slice(&(long as u64).to_be_bytes());
-        }
-    }
-    frame.extend_from_slice(payload);
-    frame.into()
 }
 
 impl fmt::Debug for WebSocket {

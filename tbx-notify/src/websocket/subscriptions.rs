@@ -35,17 +35,16 @@ impl Subscriptions {
         self.all.retain(|(pattern, _)| !patterns.contains(pattern));
     }
 
-    /// Whether the connection wants an entry of one of its patterns, or has had it.
+    /// Whether an entry of one of the patterns lies where it is wanted.
     pub(super) fn want(&self, entry: &Entry) -> bool {
         let (offset, topic) = (entry.offset(), entry.notification().topic());
         let begun = |(pattern, begins): &(TopicPattern, u64)| *begins < offset && pattern.matches(topic);
         self.latest_start < offset || self.all.iter().any(begun)
     }
 
-    /// Whether the connection has had an entry that lies before its position.
-    pub(super) fn had(&self, entry: &Entry) -> bool {
-        let (offset, topic) = (entry.offset(), entry.notification().topic());
-        self.all.iter().any(|(pattern, begins)| *begins < offset && pattern.matches(topic))
+    /// Each pattern with the offset that it begins after, where that lies before `through`.
+    pub(super) fn stretches(&self, through: u64) -> impl Iterator<Item = (TopicPattern, u64)> {
+        self.all.iter().filter(move |(_, begins)| *begins < through).cloned()
     }
 
     pub(super) fn topics(&self) -> Result<TopicSet, InvalidTopicSet> {

@@ -1,7 +1,7 @@
 //! Readers: live, catching up, and everything in between.
 
 use tbx_notify::history::{History, MemoryHistory, Retention, SqliteHistory};
-use tbx_notify::hub::{From, GapReason, Hub, HubOptions, Next, Start};
+use tbx_notify::hub::{Fallback, GapReason, Hub, HubOptions, Next, Start};
 use tbx_notify::{EventName, Notification, Position, TopicSet};
 
 use super::support::{bodies, fixture, within};
@@ -11,7 +11,7 @@ fn topics(text: &str) -> TopicSet {
 }
 
 fn after(position: impl ToString) -> Start {
-    Start::After { position: position.to_string(), otherwise: From::Head }
+    Start::After { position: position.to_string(), otherwise: Fallback::Head }
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_foreign_position_is_told_apart() {
         let Next::Gap(gap) = within(reader.next()).await else { panic!("a gap") };
         assert_eq!((gap.reason, gap.requested, gap.resumes_after), (GapReason::Unknown, Some(foreign), head));
     }
-    let start = Start::After { position: "garbage".to_owned(), otherwise: From::Oldest };
+    let start = Start::After { position: "garbage".to_owned(), otherwise: Fallback::Oldest };
     let mut reader = fixture.hub.read(topics("a"), start).unwrap();
     assert!(matches!(within(reader.next()).await, Next::Gap(_)));
     assert_eq!(bodies(&mut reader, 1).await, ["1"]);

@@ -28,19 +28,21 @@ async fn post(service: PublishService, body: impl Into<String>) -> (u16, Value) 
 
 fn service() -> (PublishService, Arc<MemoryHistory>) {
     let history = Arc::new(MemoryHistory::default());
-    (PublishService::new(Arc::new(Arc::clone(&history))), history)
+    (PublishService::new(Arc::clone(&history)), history)
 }
 
 #[tokio::test]
 async fn what_is_taken_is_in_the_history_under_the_id_of_the_answer() {
     let (service, history) = service();
-    let (status, answer) = post(service, r#"{"topic":"a.$p","event":"Happened","data":{"n":[1, 2]}}"#).await;
+    let body = r#"{"n":[1, 2], "m":12345678901234567890123, "l":1e2}"#;
+    let (status, answer) =
+        post(service, format!(r#"{{"topic":"a.$p","event":"Happened","data":{body}}}"#)).await;
     assert_eq!(status, 202);
     let entry = &history.read(0, 1).await.unwrap()[0];
     let notification = entry.notification();
     assert_eq!(answer, json!({"id": notification.id().to_string()}));
     assert_eq!((notification.topic().as_str(), notification.event().as_str()), ("a.$p", "Happened"));
-    assert_eq!(notification.body(), r#"{"n":[1,2]}"#);
+    assert_eq!(notification.body(), body, "as it was written");
 }
 
 #[tokio::test]
@@ -94,7 +96,7 @@ impl NotificationSink for Unreachable {
 
 #[tokio::test]
 async fn what_is_not_safe_is_not_acknowledged_and_the_cause_stays_inside() {
-    let service = PublishService::new(Arc::new(Unreachable));
+    let service = PublishService::new(Unreachable);
     let (status, problem) = post(service, r#"{"topic":"a","event":"E","data":0}"#).await;
     assert_eq!((status, problem["code"].as_str()), (503, Some("unavailable")));
     assert!(!problem.to_string().contains("broker"), "{problem}");

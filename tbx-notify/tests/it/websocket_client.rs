@@ -72,12 +72,15 @@ impl Client {
         message
     }
 
-    /// The data of the next notifications, and whether each was replayed.
+    /// The data of the next notifications, and whether each was replayed; checkpoints between them are passed over.
     pub(crate) async fn numbers(&mut self, count: usize) -> Vec<(u64, bool)> {
         let mut numbers = Vec::new();
-        for _ in 0..count {
-            let message = self.hear_of("notification").await;
-            numbers.push((message["data"].as_u64().unwrap(), message["replay"] == true));
+        while numbers.len() < count {
+            let message = self.hear().await;
+            if message["type"] != "checkpoint" {
+                assert_eq!(message["type"], "notification", "{message}");
+                numbers.push((message["data"].as_u64().unwrap(), message["replay"] == true));
+            }
         }
         numbers
     }

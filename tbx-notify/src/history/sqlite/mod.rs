@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use self::recent::Recent;
 use self::writer::{Append, Writer};
-use super::contract::{Appended, Bounds, History, HistoryError, Retention};
+use super::contract::{Appended, Bounds, History, HistoryError, Matching, Retention};
 use super::index::TopicIndex;
 use crate::{Entry, Epoch, Notification, TopicSet};
 
@@ -164,18 +164,20 @@ impl History for SqliteHistory {
         after: u64,
         through: u64,
         limit: usize,
-    ) -> Result<Vec<Arc<Entry>>, HistoryError> {
+    ) -> Result<Matching, HistoryError> {
         for _ in 0..MAX_LOOKS {
-            let offsets = self.shared.lock().index.find(topics, after, through, limit);
+            let (offsets, some_trimmed) = {
+                let log = self.shared.lock();
+                (log.index.find(topics, after, through, limit), log.index.has_trimmed(topics, after))
+            };
             if offsets.is_empty() {
-                return Ok(Vec::new());
+                return Ok(Matching { entries: Vec::new(), some_trimmed });
             }
             let entries = reader::at(&self.readers, self.shared.epoch, &offsets).await?;
             if entries.len() == offsets.len() {
-                return Ok(entries);
+                return Ok(Matching { entries, some_trimmed });
             }
-            // Some were trimmed between the two looks, and the index is about to learn of it. Handing out the rest now would
-            // hide the gap from whoever asks `has_trimmed` next.
+            // Some were trimmed between the two looks, and the index is about to learn of it. Handing out the rest now would hide the gap.
             tokio::task::yield_now().await;
         }
         Err(HistoryError::new("entries that it should hold are missing from its file"))
