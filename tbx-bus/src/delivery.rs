@@ -84,11 +84,15 @@ impl Delivery {
         self.settle(Outcome::Ack).await
     }
 
-    /// Deliver it again after `delay`; counts as an attempt. Others of its key may overtake it.
+    /// Deliver it again after `delay`; counts as an attempt. Others of its key may overtake it. At the delivery limit of its group it is
+    /// dead-lettered instead.
+    ///
+    /// The delay may be anything up to [`Duration::MAX`], said by those who mean "for ever": a backend shortens it to the longest that it
+    /// can keep, and neither panics nor delivers at once.
     ///
     /// # Errors
     ///
-    /// As [`ack`](Self::ack).
+    /// As [`ack`](Self::ack); [`Unsupported`](crate::BusErrorKind::Unsupported) on a broadcast.
     ///
     /// # Cancel safety
     ///
@@ -102,6 +106,7 @@ impl Delivery {
     /// # Errors
     ///
     /// As [`ack`](Self::ack), and when the sink cannot store it: the message is back in its group.
+    /// [`Unsupported`](crate::BusErrorKind::Unsupported) on a broadcast.
     ///
     /// # Cancel safety
     ///
@@ -143,6 +148,9 @@ impl fmt::Debug for Delivery {
 }
 
 /// The backend's end of a [`Delivery`]. Dropped without a call to `settle`, it must return the message to its group as a failed attempt.
+///
+/// An [`Outcome`] that a backend does not know, because a later version added it, is answered as
+/// [`Unsupported`](crate::BusErrorKind::Unsupported), and the message returns in the same way: nothing is lost to it.
 #[async_trait]
 pub trait Settle: Send + Sync {
     /// Carries out `outcome`.
@@ -165,7 +173,7 @@ pub enum Outcome {
     Ack,
     /// Again, not before `delay` has passed.
     Retry {
-        /// How long to wait.
+        /// How long to wait: anything up to [`Duration::MAX`], so add it to no instant before it is bounded.
         delay: Duration,
     },
     /// Given up.

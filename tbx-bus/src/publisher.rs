@@ -17,6 +17,8 @@ use crate::{BusError, BusErrorKind, Capabilities, DeadLetter, Message};
 /// - *Order:* two messages of one key, the second published after the first was accepted, reach every group in that order.
 /// - *Concurrency:* any number of tasks may publish at once; clones and references share one bus.
 /// - *At least once:* a message that was accepted is delivered to each matching durable group until it is settled there.
+/// - *Listeners count as takers:* a message that only a broadcast hears is not unroutable. It is taken, and since no group has it to be
+///   done with, it is *finished* as soon as it is accepted, whether or not the listener reads it.
 #[async_trait]
 pub trait Publisher: Send + Sync {
     /// What this bus can do; constant over its life.
@@ -35,7 +37,7 @@ pub trait Publisher: Send + Sync {
 }
 
 /// What became of one published message. It has two moments: *accepted*, the bus has it, and *finished*, every durable group
-/// that it was routed to has acknowledged or dead-lettered it.
+/// that it was routed to has acknowledged or dead-lettered it. Routed to none, it is finished at once.
 ///
 /// Dropping a receipt changes nothing for the message; dead letters that it did not hand out go to the sink of the bus.
 #[derive(Debug)]
@@ -163,7 +165,9 @@ impl ReceiptSender {
     }
 
     /// What to do with dead letters that were handed to the receipt and never read, because it was dropped: they belong to the sink.
-    /// Called where the receipt is dropped, so it must neither wait nor take a lock that is held there.
+    ///
+    /// It runs where the receipt is dropped: in any task, and within [`finish`](Self::finish) too, which wakes whoever waits. So it must
+    /// not wait, and a lock that it takes must be one that no code of the backend holds while it calls `finish` or drops a receipt.
     #[must_use]
     pub fn with_give_back(mut self, give_back: impl FnOnce(Vec<DeadLetter>) + Send + 'static) -> Self {
         self.give_back = Some(Box::new(give_back));

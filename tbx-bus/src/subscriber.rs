@@ -1,5 +1,6 @@
 //! Subscribing: durable groups that share their messages, and broadcasts that everyone hears.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -16,9 +17,12 @@ use crate::{BusError, Delivery, Topic, TopicPattern};
 ///   Its consumers compete; with [`Group::with_single_active`] only the one that came first gets messages and the others stand by.
 ///   When it leaves, the next takes over as soon as everything that the first held is settled, so that it overtakes nothing.
 /// - A *broadcast* lives as long as its [`Deliveries`] and receives its own copy of what is published meanwhile. Nothing waits for
-///   it: its queue drops the oldest when it is full, and the next delivery tells how many were lost.
-/// - Declaring the same group again is harmless; with other patterns, another mode or another delivery limit it is refused. The
-///   prefetch may differ: it belongs to each consumer.
+///   it: its queue drops the oldest when it is full, and the next delivery tells how many were lost. What it hears is neither retried
+///   nor dead-lettered: both are [`Unsupported`](crate::BusErrorKind::Unsupported), and acknowledging and releasing do nothing.
+/// - Declaring the same group again is harmless; with other patterns, another mode, another delivery limit or another answer to
+///   [private topics](Group::with_private_topics) it is refused. The prefetch may differ: it belongs to each consumer. The
+///   patterns are a set: their order means nothing. [`Group::is_same_queue`] is this rule.
+/// - A group without patterns wants nothing, and is refused.
 /// - Never more than `prefetch` deliveries of one consumer are unsettled.
 #[async_trait]
 pub trait Subscriber: Send + Sync {
@@ -26,7 +30,7 @@ pub trait Subscriber: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Declaration`](crate::BusErrorKind::Declaration) when it exists with other settings.
+    /// [`Declaration`](crate::BusErrorKind::Declaration) when it exists with other settings or has no patterns.
     ///
     /// # Cancel safety
     ///
@@ -126,11 +130,13 @@ impl Group {
         self
     }
 
-    /// Whether a bus would keep one queue for both: all but the prefetch, which each consumer chooses for itself.
-    pub(crate) fn is_same_queue(&self, other: &Self) -> bool {
+    /// Whether a bus keeps one queue for both: everything is equal but the prefetch, which each consumer chooses for itself, and perhaps the
+    /// order of the patterns. A backend refuses to declare a group when another of its name exists that is not the same queue.
+    #[must_use]
+    pub fn is_same_queue(&self, other: &Self) -> bool {
         let Self { name, patterns, single_active, prefetch: _, delivery_limit, private_too } = self;
         *name == other.name
-            && *patterns == other.patterns
+            && patterns.iter().collect::<BTreeSet<_>>() == other.patterns.iter().collect()
             && *single_active == other.single_active
             && *delivery_limit == other.delivery_limit
             && *private_too == other.private_too
@@ -194,6 +200,12 @@ impl Broadcast {
     /// Hears what matches, holding at most 1,024 messages for a slow listener.
     pub fn new(patterns: impl IntoIterator<Item = TopicPattern>) -> Self {
         Self { patterns: patterns.into_iter().collect(), capacity: 1_024 }
+    }
+
+    /// Whether it wants a topic. Its wildcards never stand for private words.
+    #[must_use]
+    pub fn wants(&self, topic: &Topic) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(topic))
     }
 
     /// How many messages wait for a slow listener before the oldest is dropped; at least 1.

@@ -1,8 +1,10 @@
 //! Broadcasts: everyone hears, nobody waits.
 
+use std::time::Duration;
+
 use super::Harness;
 use super::steps::*;
-use crate::Broadcast;
+use crate::{Broadcast, BusErrorKind, Deliveries, Reason, ReasonKind};
 
 /// Listeners share nothing, with each other or with a group.
 pub async fn each_listener_gets_its_own_copy(harness: &dyn Harness) {
@@ -31,6 +33,31 @@ pub async fn a_listener_hears_only_what_it_asked_for_from_now_on(harness: &dyn H
     publish(harness, keyed("news.today", "k", "")).await;
     assert_eq!(handle(harness, &mut listener).await.topic().as_str(), "sport.today");
     assert_eq!(handle(harness, &mut listener).await.topic().as_str(), "news.today");
+    nothing_comes(harness, &mut listener).await;
+}
+
+/// What a broadcast hears is routed by the same grammar as what a group gets: no wildcard matches a word that begins with `$`.
+pub async fn a_listener_needs_private_words_written_out(harness: &dyn Harness) {
+    let mut listeners: Vec<(&str, Deliveries)> = Vec::new();
+    for wanted in ["#", "*", "a.#", "a.*.b", "#.b", "$p", "a.$p.*", "#.$p.b"] {
+        let broadcast = Broadcast::new([pattern(wanted), pattern(THE_END)]);
+        listeners.push((wanted, listen(harness, &broadcast).await));
+    }
+    check_routing(harness, listeners, &["a", "$p", "a.c.b", "a.$p", "a.$p.b", "a.$p.$p", "a.$q.b"]).await;
+}
+
+/// It would come back to nobody. The listener may say that it is done all the same, and hears on.
+pub async fn what_is_heard_is_neither_retried_nor_dead_lettered(harness: &dyn Harness) {
+    let mut listener = listen(harness, &Broadcast::new([pattern("news.*")])).await;
+    for _ in 0..3 {
+        publish(harness, message("news.today", "")).await;
+    }
+    let retried = take(harness, &mut listener).await.retry(Duration::ZERO).await;
+    assert_eq!(retried.expect_err("a broadcast is not retried").kind(), BusErrorKind::Unsupported);
+    let reason = Reason::new(ReasonKind::Rejected, "no use");
+    let given_up = take(harness, &mut listener).await.dead_letter(reason, 1).await;
+    assert_eq!(given_up.expect_err("a broadcast has no dead letters").kind(), BusErrorKind::Unsupported);
+    take(harness, &mut listener).await.release().await.expect("released");
     nothing_comes(harness, &mut listener).await;
 }
 

@@ -117,6 +117,16 @@ pub async fn a_retry_comes_not_before_its_delay_and_not_long_after(harness: &dyn
     again.ack().await.expect("acknowledged");
 }
 
+/// `Duration::MAX` is a delay like any other: it overflows nothing and is not taken for none.
+pub async fn a_retry_after_the_longest_delay_does_not_come(harness: &dyn Harness) {
+    let mut deliveries = join(harness, &group("readers", "later.*")).await;
+    publish(harness, message("later.never", "")).await;
+    take(harness, &mut deliveries).await.retry(Duration::MAX).await.expect("put off");
+    nothing_comes(harness, &mut deliveries).await;
+    let second = publish(harness, message("later.please", "")).await;
+    assert_eq!(*handle(harness, &mut deliveries).await.id(), second);
+}
+
 /// Others pass while a message waits, in the same key too.
 pub async fn a_message_that_waits_for_its_retry_holds_up_nothing(harness: &dyn Harness) {
     let mut deliveries = join(harness, &group("readers", "later.*").with_prefetch(1)).await;

@@ -1,5 +1,7 @@
 //! Failure: tried again, then given up with a reason, and never lost.
 
+use std::time::Duration;
+
 use super::Harness;
 use super::steps::*;
 use crate::consumer::Failure;
@@ -137,6 +139,23 @@ pub async fn what_is_never_settled_is_dead_lettered_at_the_delivery_limit(harnes
     assert_eq!(letters[0].reason.kind, ReasonKind::DeliveryLimit);
     publish(harness, message("fail.no-more", "")).await;
     handle(harness, &mut deliveries).await;
+}
+
+/// A retry is an attempt, so a consumer that only ever puts off comes to the same end.
+pub async fn what_is_always_retried_is_dead_lettered_at_the_delivery_limit(harness: &dyn Harness) {
+    let limited = group("limited", "fail.*").with_delivery_limit(3);
+    let mut deliveries = join(harness, &limited).await;
+    let doomed = whole_message("fail.always");
+    publish(harness, doomed.clone()).await;
+    for attempt in 1..=3 {
+        let delivery = take(harness, &mut deliveries).await;
+        assert_eq!(delivery.attempt(), attempt);
+        delivery.retry(Duration::from_millis(10)).await.expect("put off, or given up at the limit");
+    }
+    nothing_comes(harness, &mut deliveries).await;
+    let letters = letters(harness, "limited", 1).await;
+    check_letter(&letters[0], &doomed, "limited", 3);
+    assert_eq!(letters[0].reason.kind, ReasonKind::DeliveryLimit);
 }
 
 /// Nobody holds the receipt, so the sink has it.

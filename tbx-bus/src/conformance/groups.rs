@@ -88,7 +88,7 @@ pub async fn wildcards_route_as_the_grammar_says(harness: &dyn Harness) {
     ];
     let topics =
         ["a", "b", "a.b", "b.a", "a.b.c", "a.c.b", "b.b.b", "a.b.c.b", "c.d.e.f", "a.a", "ab", "a.bb"];
-    check_routing(harness, &patterns, &topics).await;
+    check_group_routing(harness, &patterns, &topics).await;
 }
 
 /// No wildcard matches a word that begins with `$`, wherever it stands.
@@ -98,7 +98,7 @@ pub async fn private_words_need_writing_out(harness: &dyn Harness) {
         "*.$p.b",
     ];
     let topics = ["a", "$p", "a.b", "$p.a", "a.$p", "a.$p.b", "$p.$p", "a.$q.b"];
-    check_routing(harness, &patterns, &topics).await;
+    check_group_routing(harness, &patterns, &topics).await;
 }
 
 /// A group that carries every topic gets private ones by its wildcards.
@@ -112,34 +112,14 @@ pub async fn a_group_may_take_private_topics_by_its_wildcards(harness: &dyn Harn
     }
 }
 
-/// Declares a group for each pattern, publishes on each topic, and compares with the grammar.
-async fn check_routing(harness: &dyn Harness, patterns: &[&str], topics: &[&str]) {
+/// Declares a group for each pattern and checks what it gets.
+async fn check_group_routing(harness: &dyn Harness, patterns: &[&str], topics: &[&str]) {
     let mut consumers: Vec<(&str, Deliveries)> = Vec::new();
     for (n, wanted) in patterns.iter().enumerate() {
-        let group = Group::new(&format!("group-{n}"), [pattern(wanted), pattern("the-end")]);
+        let group = Group::new(&format!("group-{n}"), [pattern(wanted), pattern(THE_END)]);
         consumers.push((wanted, join(harness, &group).await));
     }
-    // So that no topic is unroutable.
-    declare(harness, &Group::new("everything", topics.iter().map(|text| pattern(text)))).await;
-    // All under one key, so that the end comes last everywhere.
-    for text in topics {
-        publish(harness, keyed(text, "k", text)).await;
-    }
-    publish(harness, keyed("the-end", "k", "")).await;
-
-    for (wanted, deliveries) in &mut consumers {
-        let mut received = Vec::new();
-        loop {
-            let message = handle(harness, deliveries).await;
-            if message.topic().as_str() == "the-end" {
-                break;
-            }
-            received.push(message.topic().as_str().to_owned());
-        }
-        let expected: Vec<&str> =
-            topics.iter().copied().filter(|text| pattern(wanted).matches(&topic(text))).collect();
-        assert_eq!(received, expected, "pattern {wanted}");
-    }
+    check_routing(harness, consumers, topics).await;
 }
 
 /// A group gets one copy, however many of its patterns match.
@@ -291,6 +271,30 @@ pub async fn declaring_a_group_with_another_mode_is_refused(harness: &dyn Harnes
     declare(harness, &group("readers", "again.*")).await;
     check_refused(harness, &group("readers", "again.*").with_single_active()).await;
     check_refused(harness, &group("readers", "again.*").with_delivery_limit(7)).await;
+}
+
+/// What a group wants is a set.
+pub async fn declaring_a_group_with_its_patterns_in_another_order_is_harmless(harness: &dyn Harness) {
+    let (one, other) = (pattern("again.*"), pattern("other.*"));
+    declare(harness, &Group::new("readers", [one.clone(), other.clone()])).await;
+    let id = publish(harness, message("other.and", "")).await;
+    let mut deliveries = join(harness, &Group::new("readers", [other, one])).await;
+    assert_eq!(*handle(harness, &mut deliveries).await.id(), id);
+}
+
+/// Nor is what its wildcards stand for.
+pub async fn declaring_a_group_with_another_answer_to_private_topics_is_refused(harness: &dyn Harness) {
+    declare(harness, &group("readers", "again.*")).await;
+    check_refused(harness, &group("readers", "again.*").with_private_topics()).await;
+    declare(harness, &group("carrier", "again.*").with_private_topics()).await;
+    check_refused(harness, &group("carrier", "again.*")).await;
+}
+
+/// It would collect nothing, and nobody can have meant that.
+pub async fn declaring_a_group_without_patterns_is_refused(harness: &dyn Harness) {
+    check_refused(harness, &Group::new("readers", [])).await;
+    // The name is free.
+    declare(harness, &group("readers", "again.*")).await;
 }
 
 async fn check_refused(harness: &dyn Harness, group: &Group) {

@@ -72,9 +72,9 @@
 //! | claim | what it says | what the harness needs |
 //! |---|---|---|
 //! | `finished` | receipts resolve their finished moment; must agree with the [`Capabilities`](crate::Capabilities) | |
-//! | `unroutable` | a message that nobody takes is refused | |
+//! | `unroutable` | a message that nobody takes, no group and no listener, is refused | |
 //! | `body_limit` | a body above [`Terms::max_body`] is refused | a limit worth testing |
-//! | `queue_limit` | a group holding [`Terms::queue_capacity`] messages refuses more | a small capacity |
+//! | `queue_limit` | a group holding [`Terms::queue_capacity`] unsettled messages, lent and put off ones too, refuses more | a small capacity |
 //! | `sink_failure` | a dead letter that cannot be stored is no loss | [`Harness::break_sink`], [`Harness::mend_sink`] |
 //! | `cut` | a lost connection is survived | [`Harness::cut`] |
 //! | `block` | a bus that takes nothing for a while makes publishers wait | [`Harness::block`], [`Harness::unblock`] |

@@ -1,13 +1,14 @@
 //! Publishing: what is accepted arrives, what is refused does not, and everyone is told which.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::{SubsecRound, Utc};
 use tokio::task::JoinSet;
 
 use super::Harness;
 use super::steps::*;
-use crate::{BusErrorKind, MessageId, TraceContext};
+use crate::{Broadcast, BusErrorKind, MessageId, TraceContext};
 
 /// A hundred messages arrive as a set, each with its body, headers and attributes.
 pub async fn what_is_published_is_received_whole(harness: &dyn Harness) {
@@ -139,6 +140,17 @@ pub async fn finished_comes_only_after_every_group_is_done(harness: &dyn Harness
     assert_eq!(finished.into_dead_letters(), []);
 }
 
+/// No group has it to be done with, and nothing waits for a listener: not even for one that never reads.
+pub async fn a_message_that_only_a_listener_hears_is_finished_at_once(harness: &dyn Harness) {
+    let mut listener = listen(harness, &Broadcast::new([pattern("news.*")])).await;
+    let message = message("news.today", "");
+    let id = message.id().clone();
+    let receipt = harness.publisher().publish(message).await.expect("the message is taken");
+    let finished = within(harness, "finishing", receipt.finished()).await.expect("no group is left");
+    assert_eq!(finished.into_dead_letters(), []);
+    assert_eq!(*handle(harness, &mut listener).await.id(), id);
+}
+
 /// Nobody takes the topic: the publisher is told, until somebody does.
 pub async fn a_message_that_nobody_takes_is_refused(harness: &dyn Harness) {
     declare(harness, &group("others", "other.#")).await;
@@ -168,6 +180,18 @@ pub async fn a_full_group_refuses_until_it_has_room(harness: &dyn Harness) {
     handle(harness, &mut deliveries).await;
     eventually(harness, "publishing into the room made", || try_publish(harness, message("fill.up", "")))
         .await;
+}
+
+/// A message makes room when it is settled, not when it is lent or put off.
+pub async fn a_full_group_has_no_room_for_what_is_lent_or_put_off(harness: &dyn Harness) {
+    let full = group("full", "fill.*");
+    declare(harness, &full).await;
+    fill(harness).await;
+    let mut deliveries = join(harness, &full).await;
+    let lent = take(harness, &mut deliveries).await;
+    assert_eq!(refusal(harness, message("fill.up", "")).await, BusErrorKind::QueueFull);
+    lent.retry(Duration::from_secs(3600)).await.expect("put off");
+    assert_eq!(refusal(harness, message("fill.up", "")).await, BusErrorKind::QueueFull);
 }
 
 /// A publication is refused whole: the group with room does not get what the full one refused.

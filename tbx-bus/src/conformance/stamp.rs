@@ -25,6 +25,7 @@ macro_rules! bus_conformance {
             delivery: an_acknowledged_message_does_not_come_back;
             delivery: no_more_than_the_prefetch_is_unsettled;
             delivery: a_retry_comes_not_before_its_delay_and_not_long_after;
+            delivery: a_retry_after_the_longest_delay_does_not_come;
             delivery: a_message_that_waits_for_its_retry_holds_up_nothing;
             delivery: what_a_leaving_consumer_held_goes_to_another;
             delivery: a_cancelled_next_loses_nothing;
@@ -44,8 +45,13 @@ macro_rules! bus_conformance {
             groups: the_prefetch_belongs_to_each_consumer;
             groups: declaring_a_group_with_other_patterns_is_refused;
             groups: declaring_a_group_with_another_mode_is_refused;
+            groups: declaring_a_group_with_another_answer_to_private_topics_is_refused;
+            groups: declaring_a_group_with_its_patterns_in_another_order_is_harmless;
+            groups: declaring_a_group_without_patterns_is_refused;
             broadcast: each_listener_gets_its_own_copy;
             broadcast: a_listener_hears_only_what_it_asked_for_from_now_on;
+            broadcast: a_listener_needs_private_words_written_out;
+            broadcast: what_is_heard_is_neither_retried_nor_dead_lettered;
             broadcast: a_slow_listener_loses_the_oldest_and_is_told_how_many;
             broadcast: nobody_waits_for_a_listener_that_does_not_read;
             order: one_consumer_receives_a_key_in_the_order_published;
@@ -59,6 +65,7 @@ macro_rules! bus_conformance {
             failure: a_missing_dependency_is_waited_for_and_no_attempt_counts;
             failure: a_panic_of_the_handler_counts_as_a_failure;
             failure: what_is_never_settled_is_dead_lettered_at_the_delivery_limit;
+            failure: what_is_always_retried_is_dead_lettered_at_the_delivery_limit;
             failure: a_dead_letter_goes_to_the_sink_when_the_receipt_was_dropped;
             failure: one_group_giving_up_does_not_touch_another;
             content: an_empty_body_arrives;
@@ -110,6 +117,7 @@ macro_rules! __bus_claim {
             #[$test] $harness;
             publishing: the_capabilities_say_that_finished_is_reported;
             publishing: finished_comes_only_after_every_group_is_done;
+            publishing: a_message_that_only_a_listener_hears_is_finished_at_once;
             failure: finished_carries_the_dead_letters_to_the_holder_of_the_receipt;
             failure: the_sink_gets_what_a_dropped_receipt_had_taken;
             failure: the_sink_gets_what_an_answered_receipt_was_never_asked_for;
@@ -137,6 +145,7 @@ macro_rules! __bus_claim {
         $crate::__bus_cases! {
             #[$test] $harness;
             publishing: a_full_group_refuses_until_it_has_room;
+            publishing: a_full_group_has_no_room_for_what_is_lent_or_put_off;
             publishing: what_one_group_refuses_no_other_gets;
         }
     };

@@ -135,6 +135,34 @@ pub(super) async fn nothing_comes(harness: &dyn Harness, deliveries: &mut Delive
     }
 }
 
+/// The topic whose message ends [`check_routing`]; each of its takers wants it too.
+pub(super) const THE_END: &str = "the-end";
+
+/// Publishes on each topic, and compares what came on each pattern with the grammar.
+pub(super) async fn check_routing(harness: &dyn Harness, takers: Vec<(&str, Deliveries)>, topics: &[&str]) {
+    // So that no topic is unroutable.
+    declare(harness, &Group::new("everything", topics.iter().map(|text| pattern(text)))).await;
+    // All under one key, so that the end comes last everywhere.
+    for text in topics {
+        publish(harness, keyed(text, "k", text)).await;
+    }
+    publish(harness, keyed(THE_END, "k", "")).await;
+
+    for (wanted, mut deliveries) in takers {
+        let mut received = Vec::new();
+        loop {
+            let message = handle(harness, &mut deliveries).await;
+            if message.topic().as_str() == THE_END {
+                break;
+            }
+            received.push(message.topic().as_str().to_owned());
+        }
+        let expected: Vec<&str> =
+            topics.iter().copied().filter(|text| pattern(wanted).matches(&topic(text))).collect();
+        assert_eq!(received, expected, "pattern {wanted}");
+    }
+}
+
 /// The letters of `group` in the sink, once there are `count`.
 pub(super) async fn letters(harness: &dyn Harness, group: &str, count: usize) -> Vec<DeadLetter> {
     let deadline = tokio::time::Instant::now() + harness.terms().patience;

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::incoming::Incoming;
 use super::lane::{self, LaneRules};
 use super::state::ConsumerState;
-use crate::{Backoff, BusErrorKind, Deliveries, Delivery, Group, RetryPolicy, Subscriber};
+use crate::{Backoff, BusError, BusErrorKind, Deliveries, Delivery, Group, RetryPolicy, Subscriber};
 
 /// A handler service on a group.
 ///
@@ -99,7 +99,8 @@ where
                 Ok(deliveries) => {
                     failures = 0;
                     self.state.send_replace(ConsumerState::Running);
-                    self.consume(deliveries, &stop).await
+                    let lanes = Lanes::new(&self);
+                    lanes.work_off(deliveries, &stop, &self.state).await
                 }
                 Err(error) => Err(error),
             };
@@ -118,39 +119,16 @@ where
         }
         self.state.send_replace(ConsumerState::Stopped);
     }
-
-    async fn consume(
-        &self,
-        mut deliveries: Deliveries,
-        stop: &CancellationToken,
-    ) -> Result<(), crate::BusError> {
-        let mut lanes = Lanes::new(self);
-        let ended = loop {
-            let has_room = lanes.has_room();
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break Ok(()),
-                Some(finished) = lanes.running.join_next_with_id() => lanes.finished(finished),
-                delivery = deliveries.next(), if has_room => match delivery {
-                    Ok(Some(delivery)) => lanes.put(delivery),
-                    Ok(None) => break Ok(()),
-                    Err(error) => break Err(error),
-                },
-            }
-        };
-        self.state.send_replace(match &ended {
-            Ok(()) => ConsumerState::Draining,
-            Err(error) => ConsumerState::Connecting(Some(error.to_string())),
-        });
-        // After a lost connection too: a handler that still runs must end before its message can come again.
-        lanes.drain(self.drain_timeout).await;
-        ended
-    }
 }
 
 /// The deliveries under way, by key.
-struct Lanes<'a, S> {
-    consumer: &'a Consumer<S>,
+///
+/// It borrows nothing of the [`Consumer`]: a borrow held over an await would ask for a service that is `Sync`.
+struct Lanes<S> {
+    group: Arc<str>,
+    service: S,
+    concurrency: usize,
+    drain_timeout: Duration,
     rules: LaneRules,
     /// What waits behind the running delivery of each busy key.
     waiting: HashMap<Arc<str>, VecDeque<Delivery>>,
@@ -159,24 +137,61 @@ struct Lanes<'a, S> {
     running: JoinSet<()>,
 }
 
-impl<'a, S> Lanes<'a, S>
+impl<S> Lanes<S>
 where
     S: Service<Incoming, Response = ()> + Clone + Send + 'static,
     S::Error: Into<Failure>,
     S::Future: Send,
 {
-    fn new(consumer: &'a Consumer<S>) -> Self {
+    fn new(consumer: &Consumer<S>) -> Self {
         let rules = LaneRules {
             policy: consumer.policy,
             keep_order: consumer.group.is_single_active(),
             stop: CancellationToken::new(),
         };
-        Self { consumer, rules, waiting: HashMap::new(), keys: HashMap::new(), running: JoinSet::new() }
+        Self {
+            group: Arc::clone(&consumer.group.name),
+            service: consumer.service.clone(),
+            concurrency: consumer.concurrency,
+            drain_timeout: consumer.drain_timeout,
+            rules,
+            waiting: HashMap::new(),
+            keys: HashMap::new(),
+            running: JoinSet::new(),
+        }
+    }
+
+    async fn work_off(
+        mut self,
+        mut deliveries: Deliveries,
+        stop: &CancellationToken,
+        state: &watch::Sender<ConsumerState>,
+    ) -> Result<(), BusError> {
+        let ended = loop {
+            let has_room = self.has_room();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break Ok(()),
+                Some(finished) = self.running.join_next_with_id() => self.finished(finished),
+                delivery = deliveries.next(), if has_room => match delivery {
+                    Ok(Some(delivery)) => self.put(delivery),
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                },
+            }
+        };
+        state.send_replace(match &ended {
+            Ok(()) => ConsumerState::Draining,
+            Err(error) => ConsumerState::Connecting(Some(error.to_string())),
+        });
+        // After a lost connection too: a handler that still runs must end before its message can come again.
+        self.drain().await;
+        ended
     }
 
     /// What waits behind a busy key is bounded by the prefetch of the group.
     fn has_room(&self) -> bool {
-        self.running.len() < self.consumer.concurrency
+        self.running.len() < self.concurrency
     }
 
     fn put(&mut self, delivery: Delivery) {
@@ -197,7 +212,7 @@ where
         let mut rules = self.rules.clone();
         rules.keep_order &= key.is_some();
         // A clone for each delivery: readiness belongs to the clone that is called.
-        let task = self.running.spawn(lane::work(self.consumer.service.clone(), delivery, rules));
+        let task = self.running.spawn(lane::work(self.service.clone(), delivery, rules));
         if let Some(key) = key {
             self.keys.insert(task.id(), key);
         }
@@ -218,7 +233,7 @@ where
         }
     }
 
-    async fn drain(mut self, timeout: Duration) {
+    async fn drain(mut self) {
         self.rules.stop.cancel();
         let all_ended = async {
             for delivery in self.waiting.drain().flat_map(|(_, queue)| queue) {
@@ -227,12 +242,8 @@ where
             }
             while self.running.join_next().await.is_some() {}
         };
-        if tokio::time::timeout(timeout, all_ended).await.is_err() {
-            tracing::warn!(
-                group = self.consumer.group.name(),
-                left = self.running.len(),
-                "handlers did not end in time"
-            );
+        if tokio::time::timeout(self.drain_timeout, all_ended).await.is_err() {
+            tracing::warn!(group = &*self.group, left = self.running.len(), "handlers did not end in time");
             self.running.shutdown().await;
         }
     }

@@ -25,7 +25,7 @@ impl ListenerQueue {
     }
 
     pub(super) fn wants(&self, message: &Message) -> bool {
-        self.spec.patterns.iter().any(|pattern| pattern.matches(message.topic()))
+        self.spec.wants(message.topic())
     }
 
     pub(super) fn push(&mut self, message: Arc<Message>) {

@@ -7,6 +7,7 @@ use tbx_bus::consumer::{Consumer, ConsumerState, Failure, Incoming};
 use tbx_bus::{MemoryBus, Publisher, ReasonKind, RetryPolicy, Subscriber};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
+use tower::util::BoxCloneService;
 
 use crate::memory::{group, message, soon};
 
@@ -84,4 +85,20 @@ async fn a_stop_while_the_bus_cannot_be_reached_ends_the_consumer() {
     stop.cancel();
     soon(running).await.unwrap();
     assert_eq!(*state.borrow(), ConsumerState::Stopped);
+}
+
+/// A service behind a pointer is `Send` and not `Sync`; that the consumer over it can be spawned is what compiles here.
+#[tokio::test(start_paused = true)]
+async fn a_handler_need_not_be_sync() {
+    let bus = MemoryBus::new();
+    bus.declare(&group("workers")).await.unwrap();
+    let handler = BoxCloneService::new(tower::service_fn(|_: Incoming| async { Ok::<(), Failure>(()) }));
+    let consumer = Consumer::new(Arc::new(bus.clone()), group("workers"), handler);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(consumer.run(stop.clone()));
+
+    let finished = soon(bus.publish(message("")).await.unwrap().finished()).await.unwrap();
+    assert_eq!(finished.into_dead_letters(), []);
+    stop.cancel();
+    soon(running).await.unwrap();
 }

@@ -46,6 +46,13 @@ impl MemoryCache {
             .build();
         Self { entries }
     }
+
+    /// How many entries there are, about: what was written or has grown too old in the last moments may not be counted yet.
+    #[must_use]
+    pub fn entry_count(&self) -> u64 {
+        self.entries.run_pending_tasks();
+        self.entries.entry_count()
+    }
 }
 
 #[async_trait]
@@ -66,5 +73,20 @@ impl Cache for MemoryCache {
 impl fmt::Debug for MemoryCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryCache").field("entries", &self.entries.entry_count()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::CacheVersion;
+
+    #[tokio::test]
+    async fn entries_are_counted_once_each() {
+        let cache = MemoryCache::new(1 << 20);
+        for (version, key) in [(1, "a"), (1, "b"), (2, "a"), (1, "a")] {
+            cache.put(key, Cached { version: CacheVersion(version, 0), value: None }).await.unwrap();
+        }
+        assert_eq!(cache.entry_count(), 2);
     }
 }

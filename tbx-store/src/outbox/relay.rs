@@ -84,6 +84,12 @@ impl Relay {
 
     /// Runs until `stop` is cancelled, then waits for what is under way and gives back the rest, uncharged.
     ///
+    /// *Before the start,* declare every group that is to have the messages: the bus routes a message to those that exist when it is published,
+    /// and one that is declared later does not get it. Where nobody but a listener takes it, its row is done all the same.
+    ///
+    /// *At the stop,* end the relay before the consumers that it feeds: on a bus that settles on *finished*, what is under way waits for them.
+    /// Were they to end first, the relay would wait until its drain timeout, and the next run would relay the rest again.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future is like a crash: what was handed over is tried again by the next run.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Database, SqliteOutbox, store_error};
+use super::{Database, SqliteInbox, SqliteOutbox};
 use crate::StoreError;
 use crate::outbox::OutboxStore;
 
@@ -28,7 +28,8 @@ impl Default for Retention {
     }
 }
 
-/// Purges outbox and inbox once a minute.
+/// Purges outbox and inbox once a minute. Whoever does not run it calls [`OutboxStore::purge`] and [`SqliteInbox::purge`] now and then, or the
+/// tables grow for ever.
 #[derive(Debug)]
 #[must_use = "housekeeping does nothing until it is run"]
 pub struct Housekeeping {
@@ -71,24 +72,10 @@ impl Housekeeping {
     /// A dropped future leaves whole batches.
     pub async fn tidy(&self, stop: &CancellationToken) -> Result<(), StoreError> {
         let now = Utc::now();
-        let full = u64::from(BATCH);
-        while !stop.is_cancelled() && self.outbox.purge(now - self.retention.outbox, BATCH).await? == full {}
-        while !stop.is_cancelled()
-            && self.purge_inbox((now - self.retention.inbox).timestamp_millis()).await? == full
-        {}
+        let (done_before, handled_before) = (now - self.retention.outbox, now - self.retention.inbox);
+        let (writer, full) = (self.database.writer(), u64::from(BATCH));
+        while !stop.is_cancelled() && self.outbox.purge(done_before, BATCH).await? == full {}
+        while !stop.is_cancelled() && SqliteInbox::purge(writer, handled_before, BATCH).await? == full {}
         Ok(())
-    }
-
-    async fn purge_inbox(&self, before: i64) -> Result<u64, StoreError> {
-        let deleted = sqlx::query(
-            "DELETE FROM tbx_inbox WHERE (consumer, message_id) IN \
-             (SELECT consumer, message_id FROM tbx_inbox WHERE received_at < ? LIMIT ?)",
-        )
-        .bind(before)
-        .bind(BATCH)
-        .execute(self.database.writer())
-        .await
-        .map_err(|error| store_error("purging the inbox", error))?;
-        Ok(deleted.rows_affected())
     }
 }

@@ -1,7 +1,7 @@
 //! The inbox: an effect happens once, however often its message comes.
 
-use chrono::Utc;
-use sqlx::SqliteConnection;
+use chrono::{DateTime, Utc};
+use sqlx::{SqliteConnection, SqlitePool};
 use tbx_bus::MessageId;
 
 use super::store_error;
@@ -57,5 +57,30 @@ impl SqliteInbox {
         .await
         .map_err(|error| store_error("entering a message into the inbox", error))?;
         Ok(inserted.rows_affected() == 1)
+    }
+
+    /// Forgets up to `limit` messages, of every consumer, that were handled before `before`. What is forgotten counts as new when it comes
+    /// again, so keep it for longer than that can take.
+    ///
+    /// [`Housekeeping`](super::Housekeeping) does this for a [`Database`](super::Database); over a pool of your own, call it now and then.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves them forgotten or not.
+    pub async fn purge(pool: &SqlitePool, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        let deleted = sqlx::query(
+            "DELETE FROM tbx_inbox WHERE (consumer, message_id) IN \
+             (SELECT consumer, message_id FROM tbx_inbox WHERE received_at < ? LIMIT ?)",
+        )
+        .bind(before.timestamp_millis())
+        .bind(limit)
+        .execute(pool)
+        .await
+        .map_err(|error| store_error("purging the inbox", error))?;
+        Ok(deleted.rows_affected())
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! The tables live in the application's own database file, so that they take part in its transactions. Open the file with
 //! [`Database`], which sets SQLite up for this (write-ahead log, `synchronous=FULL`, one writer, readers apart, one process), or bring your own pool
-//! with the same settings.
+//! with the same settings. Two things do not come with it: the file lock that keeps a second process away is part of [`Database`] alone, so see to it
+//! yourself that one process, and one relay in it, works on the file; and [`Housekeeping`] works on a [`Database`], so call
+//! [`OutboxStore::purge`](crate::outbox::OutboxStore::purge) and [`SqliteInbox::purge`] yourself.
 
 mod database;
 mod dead_letter_office;
