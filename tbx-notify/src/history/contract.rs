@@ -133,7 +133,7 @@ impl Bounds {
 /// How much is kept. What exceeds either bound is trimmed, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// So many entries; 100,000 unless set. Each costs its body on disk and about 16 bytes of memory in a durable history, each
+    /// So many entries; 100,000 unless set. Each costs its body on disk and about 40 bytes of memory in a durable history, each
     /// topic about 200 bytes; of topics of which nothing is kept the latest 10,000 are remembered.
     pub max_count: u64,
     /// For so long; 24 hours unless set.

@@ -11,10 +11,15 @@ use crate::TopicSet;
 /// How many topics are remembered of which nothing is kept. Each costs about 200 bytes.
 const MAX_EMPTIED: usize = 10_000;
 
+/// How many entries are looked through before their topics are.
+const GLANCE: usize = 256;
+
 /// The offsets of a history by topic, and how far each topic was trimmed.
 #[derive(Debug, Default)]
 pub(super) struct TopicIndex {
     topics: TopicTree<TopicLog>,
+    /// The topic of each offset kept, oldest first.
+    order: VecDeque<(u64, Topic)>,
     /// The topics of which nothing is kept, by their newest trimmed offset.
     emptied: BTreeMap<u64, Topic>,
     /// Topics that were trimmed up to here may have been forgotten.
@@ -36,10 +41,14 @@ impl TopicIndex {
             self.emptied.remove(&log.trimmed_through);
         }
         log.offsets.push_back(offset);
+        self.order.push_back((offset, topic.clone()));
     }
 
     /// Removes the offsets of a topic up to `offset`, which was one of them.
     pub(super) fn trim(&mut self, topic: &Topic, offset: u64) {
+        while self.order.front().is_some_and(|(oldest, _)| *oldest <= offset) {
+            self.order.pop_front();
+        }
         let log = self.topics.entry(topic);
         while log.offsets.front().is_some_and(|oldest| *oldest <= offset) {
             log.offsets.pop_front();
@@ -90,7 +99,32 @@ impl TopicIndex {
     }
 
     /// Up to `limit` offsets after `after` and up to `through` that `topics` want, in order, each once.
+    ///
+    /// Looks through the next entries first: where patterns want many of them, that is all it takes. Otherwise their topics tell where to go on, which
+    /// costs as much as there are such topics, however many entries lie between.
     pub(super) fn find(&self, topics: &TopicSet, after: u64, through: u64, limit: usize) -> Vec<u64> {
+        let start = self.order.partition_point(|(offset, _)| *offset <= after);
+        let mut found = Vec::new();
+        let mut looked_at = after;
+        for (offset, topic) in
+            self.order.range(start..).take(GLANCE).take_while(|(offset, _)| *offset <= through)
+        {
+            looked_at = *offset;
+            if topics.matches(topic) {
+                found.push(*offset);
+                if found.len() == limit {
+                    return found;
+                }
+            }
+        }
+        if self.order.back().is_some_and(|(newest, _)| *newest.min(&through) > looked_at) {
+            let left = limit - found.len();
+            found.extend(self.find_by_topic(topics, looked_at, through, left));
+        }
+        found
+    }
+
+    fn find_by_topic(&self, topics: &TopicSet, after: u64, through: u64, limit: usize) -> Vec<u64> {
         // The next offset of each matching topic, smallest first: a merge of sorted lists.
         let mut next = BinaryHeap::new();
         for pattern in topics.patterns() {
@@ -166,5 +200,29 @@ mod tests {
         assert!(index.has_trimmed(&forgotten, 2), "to be safe");
         assert!(!index.has_trimmed(&forgotten, 3));
         assert!(index.bound().is_empty());
+    }
+
+    #[test]
+    fn glancing_at_entries_and_going_by_topic_find_the_same() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let words = ["a", "b", "c", "d", "$p"];
+        let mut index = TopicIndex::default();
+        for offset in 1..=2_000 {
+            let topic = format!("{}.{}", words[random.usize(..5)], words[random.usize(..5)]);
+            index.add(&Topic::new(&topic).unwrap(), offset);
+        }
+        for (patterns, after, through, limit) in [
+            ("#", 0, 2_000, 5_000),
+            ("#", 1_990, 2_000, 64),
+            ("a.b", 0, 2_000, 1_000),
+            ("a.b,*.c", 37, 1_900, 64),
+            ("$p.$p", 100, 2_000, 64),
+            ("none", 0, 2_000, 64),
+            ("a.*,#.b", 5, 400, 1_000),
+        ] {
+            let topics = TopicSet::parse(patterns).unwrap();
+            let wanted = index.find_by_topic(&topics, after, through, limit);
+            assert_eq!(index.find(&topics, after, through, limit), wanted, "{patterns}");
+        }
     }
 }
