@@ -49,6 +49,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let nowhere = || async { StatusCode::NOT_FOUND };
-    axum::serve(listener, Router::new().route("/", any(open)).fallback(nowhere)).await?;
+    let app = Router::new().route("/", any(open)).fallback(nowhere);
+    let ended = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    axum::serve(listener, app).with_graceful_shutdown(ended).await?;
     Ok(())
 }

@@ -93,7 +93,7 @@ pub async fn run(config: &Config) -> Result<(), HostError> {
     tasks.spawn("hub", hub.clone().run(stop.clone()));
     tasks.spawn("history health", history_probe(Arc::clone(&history), &health, stop.clone()));
     tracing::info!(service = "notifier", addr = %listener.local_addr(), "listening");
-    println!("The notifier is running: http://{}/api/notifications/stream", listener.local_addr());
+    println!("The notifier is running: http://{}/", listener.local_addr());
     let ports = [config.api_listen.port(), listener.local_addr().port(), config.worker_listen.port()];
     let front = Front::new(config, health.clone(), ports);
     register_gauges(Arc::clone(&history), hub.clone(), front.metrics());

@@ -230,6 +230,7 @@ impl Listeners {
         let _ = writeln!(
             std::io::stdout(),
             "TBX is running.\n  \
+             look       http://{notifier}/\n  \
              students   http://{api}/api/students\n  \
              documents  http://{api}/swagger\n  \
              stream     http://{notifier}/api/notifications/stream\n  \
