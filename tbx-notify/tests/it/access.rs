@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::Request;
 use http::request::Parts;
 use http_body_util::{BodyExt, Empty};
+use tbx_bus::TopicPattern;
 use tbx_notify::TopicSet;
 use tbx_notify::access::{Denied, Grant};
 use tbx_notify::hub::HubOptions;
@@ -94,4 +95,26 @@ async fn a_connection_ends_with_its_grant() {
     assert!(text.contains("\n\nretry: "), "a browser comes back with a new token: {text}");
     assert_eq!(before.elapsed().as_secs(), 80);
     within(async { assert_eq!(fixture.hub.readers(), 0) }).await;
+}
+
+/// The example of [`Access`](tbx_notify::access::Access), word for word.
+fn by_room(request: &Parts) -> Result<Grant, Denied> {
+    let room = request.headers.get("x-room").and_then(|room| room.to_str().ok()?.parse::<u64>().ok());
+    let room = room.ok_or_else(|| Denied::unauthenticated("say the number of your room with X-Room"))?;
+    TopicSet::parse(&format!("room.{room}.#"))
+        .map(Grant::topics)
+        .map_err(|_| Denied::forbidden("no such room"))
+}
+
+#[test]
+fn the_example_of_access_lets_nobody_into_another_room() {
+    let grant =
+        |room: &str| by_room(&Request::get("/").header("x-room", room).body(()).unwrap().into_parts().0);
+    let pattern = |text: &str| TopicPattern::new(text).unwrap();
+    let own = grant("7").unwrap();
+    assert!(own.covers(&pattern("room.7.door.*")));
+    assert!(!own.covers(&pattern("room.8.#")) && !own.covers(&pattern("room.#")));
+    for room in ["#", "*", "7,#", "7,$admin", "7.#,room.8", ""] {
+        assert!(grant(room).is_err(), "X-Room: {room}");
+    }
 }

@@ -3,14 +3,22 @@
 
 mod access;
 mod bridge;
+mod covers;
+mod expiry;
+mod floods;
+mod gaps;
 mod histories;
 mod hub;
+mod lag;
 mod leaving;
+mod lulls;
 mod poll;
 mod publish;
+mod replays;
 mod slow;
 mod sse;
 mod support;
+mod wakeups;
 mod websocket;
 mod websocket_client;
 mod websocket_faults;

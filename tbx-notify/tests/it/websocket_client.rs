@@ -39,6 +39,12 @@ pub(crate) async fn open(service: &WebSocketService, uri: &str) -> (Response<Ful
     (service.clone().oneshot(request).await.unwrap(), near)
 }
 
+/// A short frame as a client writes it, masked with zeros.
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).ok().filter(|length| *length <= 125).unwrap();
+    [&[first, 0x80 | length, 0, 0, 0, 0], payload].concat()
+}
+
 impl Client {
     pub(crate) async fn connect(service: &WebSocketService, uri: &str) -> Self {
         let (response, near) = open(service, uri).await;

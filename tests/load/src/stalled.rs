@@ -18,10 +18,10 @@ use crate::runtime;
 const RUNS: usize = 7;
 const CLIENTS: usize = 1_000;
 const STALLED: usize = CLIENTS / 20;
-const PER_SECOND: u64 = 10;
-const BODY: usize = 4 << 10;
+const PER_SECOND: u64 = 25;
+const BODY: usize = 3 << 9;
 /// Long enough for the stalled to fill what the system holds for them, and to have been waited for.
-const SECONDS: u64 = 25;
+const SECONDS: u64 = 22;
 const WARM_UP: u64 = 2;
 
 struct Measured {

@@ -17,4 +17,5 @@ mod publish;
 mod shutdown;
 mod stream;
 mod students;
+mod subscribing;
 mod support;
