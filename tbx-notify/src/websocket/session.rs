@@ -22,6 +22,8 @@ use crate::{Entry, MAX_PATTERNS, Position, TopicSet};
 
 /// How long a write may make no progress.
 const STALL: Duration = Duration::from_secs(10);
+/// How long a message may be under way, however many pieces it comes in.
+const MESSAGE: Duration = Duration::from_secs(10);
 /// How many pings may go unanswered.
 const UNANSWERED: u32 = 3;
 /// How many frames are heard before others have their turn.
@@ -124,6 +126,12 @@ impl Session {
             if let Err(end) = self.listen(cx) {
                 return Poll::Ready(end);
             }
+            if self.is_overdue() {
+                return Poll::Ready(End::Close(
+                    CloseCode::PROTOCOL,
+                    "a message did not come to its end in time",
+                ));
+            }
             let was_full = self.socket.is_full();
             match self.socket.poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.stall = None,
@@ -152,6 +160,11 @@ impl Session {
 
     fn has_expired(&self) -> bool {
         self.grant.has_expired(Instant::now())
+    }
+
+    /// Whether a message has been under way for too long: each holds memory, and somebody may begin many.
+    fn is_overdue(&self) -> bool {
+        self.socket.partial_since().is_some_and(|since| since + MESSAGE <= Instant::now())
     }
 
     /// Hears what the client has said. Pings and pongs count as messages do.
@@ -324,6 +337,9 @@ impl Session {
         if let Some(expires) = self.grant.expires() {
             due = due.min(expires);
         }
+        if let Some(since) = self.socket.partial_since() {
+            due = due.min(since + MESSAGE);
+        }
         if self.replay.is_some() {
             due = due.min(Instant::now() + AGAIN);
         }
@@ -359,7 +375,7 @@ impl Session {
             // The timer is moved only when it fires, not with every message.
             let due = self.due();
             self.timer.as_mut().reset(due);
-            if is_silent || self.replay.is_some() || self.has_expired() {
+            if is_silent || self.replay.is_some() || self.has_expired() || self.is_overdue() {
                 return Poll::Ready(None);
             }
         }

@@ -139,6 +139,8 @@ pub struct WebSocket {
     queued: usize,
     written: u64,
     heard: Instant,
+    /// Since when a message has been under way that is not complete.
+    partial_since: Option<Instant>,
     /// After an error the codec must not see another byte: it is in the middle of what it refused.
     is_broken: bool,
 }
@@ -158,6 +160,7 @@ impl WebSocket {
             queued: 0,
             written: 0,
             heard: Instant::now(),
+            partial_since: None,
             is_broken: false,
         }
     }
@@ -209,16 +212,23 @@ impl WebSocket {
             if self.is_full() {
                 return Poll::Pending;
             }
+            let has_input = !self.input.is_empty();
             match self.decode(|codec, wire| codec.read(wire)) {
                 Ok(tungstenite::Message::Text(text)) => {
+                    self.partial_since = None;
                     return Poll::Ready(Ok(Received::Message(Message::Text(text.as_str().to_owned()))));
                 }
                 Ok(tungstenite::Message::Binary(bytes)) => {
+                    self.partial_since = None;
                     return Poll::Ready(Ok(Received::Message(Message::Binary(bytes))));
                 }
                 // Answered or noted by the codec.
                 Ok(_) => return Poll::Ready(Ok(Received::Control)),
                 Err(CodecError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if has_input {
+                        // Taken, and nothing came of it yet.
+                        self.partial_since.get_or_insert_with(Instant::now);
+                    }
                     if !ready!(self.poll_read(cx)).map_err(SocketError::Io)? {
                         return Poll::Ready(Err(SocketError::Gone));
                     }
@@ -273,6 +283,11 @@ impl WebSocket {
     /// How many bytes were written so far.
     pub(super) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Since when a message has been under way that is not complete.
+    pub(super) fn partial_since(&self) -> Option<Instant> {
+        self.partial_since
     }
 
     /// When the client was last heard of.

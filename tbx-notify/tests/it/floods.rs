@@ -59,3 +59,41 @@ async fn a_connection_that_is_never_handed_over_gives_up_its_place() {
     within(fixture.hub.drain(Duration::from_secs(1))).await;
     assert_eq!((before.elapsed().as_secs(), fixture.hub.readers()), (10, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_never_comes_to_its_end_ends_the_connection() {
+    let fixture = fixture(100, HubOptions::default());
+    for pieces in [masked(0x01, b"x"), vec![0x81]] {
+        let (request, mut wire) = opening("/?topics=", 1 << 16);
+        WebSocketService::new(fixture.hub.clone()).oneshot(request).await.unwrap();
+        wire.write_all(&pieces).await.unwrap();
+        let before = Instant::now();
+        while fixture.hub.readers() > 0 {
+            assert!(before.elapsed() < Duration::from_secs(60), "still there");
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            // A piece more, and a sign of life between two pieces of a message.
+            if pieces.len() > 1 {
+                let _ = wire.write_all(&[masked(0x00, b"x"), masked(0x8a, b"")].concat()).await;
+            }
+        }
+        assert!((9..28).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_in_pieces_that_comes_to_its_end_is_heard() {
+    let fixture = fixture(100, HubOptions::default());
+    let (request, mut wire) = opening("/?topics=", 1 << 16);
+    WebSocketService::new(fixture.hub.clone()).oneshot(request).await.unwrap();
+    for _ in 0..5 {
+        for piece in [masked(0x01, br#"{"type":"#), masked(0x80, br#""ping"}"#)] {
+            wire.write_all(&piece).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(6)).await;
+        }
+    }
+    let mut client = Client::over(wire).await;
+    client.hear_of("connected").await;
+    for _ in 0..5 {
+        while client.hear().await["type"] != "pong" {}
+    }
+}
