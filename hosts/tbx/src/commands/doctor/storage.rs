@@ -89,11 +89,11 @@ pub(super) async fn history(config: &Config) -> Finding {
         Ok(history) => {
             let bounds = history.bounds();
             history.close().await;
-            let kept = (bounds.newest + 1).saturating_sub(bounds.oldest);
-            Finding::ok(
-                NAME,
-                format!("{shown}, {kept} notifications from {} to {}", bounds.oldest, bounds.newest),
-            )
+            let held = match (bounds.newest + 1).saturating_sub(bounds.oldest) {
+                0 => "no notifications".to_owned(),
+                kept => format!("{kept} notifications, from {} to {}", bounds.oldest, bounds.newest),
+            };
+            Finding::ok(NAME, format!("{shown}, {held}"))
         }
     }
 }
