@@ -16,26 +16,32 @@ const PREFIX: &str = "cloudEvents_";
 #[must_use]
 pub fn to_headers(message: &Message) -> Headers {
     let mut headers = message.headers().clone();
-    let mut put = |name: &str, value: &str| headers.insert(format!("{PREFIX}{name}"), value.to_owned());
-    put("specversion", "1.0");
-    put("id", message.id().as_str());
-    put("type", message.kind());
-    put("source", message.source());
-    put("time", &message.time().to_rfc3339_opts(SecondsFormat::Millis, true));
-    put("datacontenttype", message.content_type());
+    for_each_attribute(message, |name, value| {
+        headers.insert(name.to_owned(), value.to_owned());
+    });
+    headers
+}
+
+/// Shows every attribute under the name of its header.
+pub(crate) fn for_each_attribute(message: &Message, mut put: impl FnMut(&'static str, &str)) {
+    put("cloudEvents_specversion", "1.0");
+    put("cloudEvents_id", message.id().as_str());
+    put("cloudEvents_type", message.kind());
+    put("cloudEvents_source", message.source());
+    put("cloudEvents_time", &message.time().to_rfc3339_opts(SecondsFormat::Millis, true));
+    put("cloudEvents_datacontenttype", message.content_type());
     if let Some(subject) = message.subject() {
-        put("subject", subject);
+        put("cloudEvents_subject", subject);
     }
     if let Some(key) = message.key() {
-        put("partitionkey", key);
+        put("cloudEvents_partitionkey", key);
     }
     if let Some(trace) = message.trace() {
-        put("traceparent", trace.traceparent());
+        put("cloudEvents_traceparent", trace.traceparent());
         if let Some(state) = trace.tracestate() {
-            put("tracestate", state);
+            put("cloudEvents_tracestate", state);
         }
     }
-    headers
 }
 
 /// The message that `headers` and `body` carry; the inverse of [`to_headers`], to the millisecond.

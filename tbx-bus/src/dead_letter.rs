@@ -84,6 +84,20 @@ impl ReasonKind {
             Self::Unreadable => "unreadable",
         }
     }
+
+    /// The kind that a stored word stands for.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let kinds = [
+            Self::Rejected,
+            Self::AttemptsExhausted,
+            Self::DeliveryLimit,
+            Self::Crashed,
+            Self::Unpublishable,
+            Self::Unreadable,
+        ];
+        kinds.into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 /// Where dead letters go when nobody holds the receipt of the message.

@@ -30,6 +30,8 @@ pub enum BusErrorKind {
     ConfirmLost,
     /// The bus was closed.
     Closed,
+    /// The broker lets nobody in by these credentials, or does not know what the address names. Only a person can mend it.
+    Refused,
     /// A group or a broadcast cannot be declared as asked.
     Declaration,
     /// The bus cannot do this at all; see its [`Capabilities`](crate::Capabilities).
@@ -60,6 +62,12 @@ impl BusError {
         self.kind
     }
 
+    /// What was being done.
+    #[cfg(feature = "rabbitmq")]
+    pub(crate) fn context(&self) -> &str {
+        &self.context
+    }
+
     /// Whether the same call may succeed later. A message is repeated with its own id.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -73,6 +81,7 @@ impl BusError {
             | BusErrorKind::Backend => true,
             BusErrorKind::TooLarge
             | BusErrorKind::Closed
+            | BusErrorKind::Refused
             | BusErrorKind::Declaration
             | BusErrorKind::Unsupported => false,
         }
@@ -89,6 +98,7 @@ impl fmt::Display for BusError {
             BusErrorKind::Disconnected => "the connection to the bus was lost",
             BusErrorKind::ConfirmLost => "the confirmation was lost",
             BusErrorKind::Closed => "the bus is closed",
+            BusErrorKind::Refused => "the broker refuses the connection",
             BusErrorKind::Declaration => "the declaration is refused",
             BusErrorKind::Unsupported => "the bus cannot do this",
             BusErrorKind::DeadLetterSink => "the dead letter could not be stored",

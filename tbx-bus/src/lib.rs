@@ -12,7 +12,10 @@ mod error;
 mod memory;
 mod message;
 mod publisher;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 mod retry;
+pub mod span;
 mod subscriber;
 #[cfg(feature = "testkit")]
 pub mod testkit;

@@ -11,9 +11,11 @@ use crate::{BusError, BusErrorKind, Capabilities, DeadLetter, Message};
 ///
 /// # Contract
 ///
-/// - *All or nothing:* an error of kind [`QueueFull`](BusErrorKind::QueueFull), [`Unroutable`](BusErrorKind::Unroutable),
-///   [`TooLarge`](BusErrorKind::TooLarge) or [`Blocked`](BusErrorKind::Blocked) means that no group has the message. After
-///   [`Disconnected`](BusErrorKind::Disconnected) or [`ConfirmLost`](BusErrorKind::ConfirmLost) it is unknown: repeat it with the same id.
+/// - *All or nothing:* an error of kind [`Unroutable`](BusErrorKind::Unroutable), [`TooLarge`](BusErrorKind::TooLarge) or
+///   [`Blocked`](BusErrorKind::Blocked) means that no group has the message. After [`Disconnected`](BusErrorKind::Disconnected) or
+///   [`ConfirmLost`](BusErrorKind::ConfirmLost) it is unknown: repeat it with the same id. After [`QueueFull`](BusErrorKind::QueueFull) no
+///   group has it either where the bus refuses a message whole; where a broker asks each queue by itself, those with room have it, and
+///   get it again with the repetition.
 /// - *Order:* two messages of one key, the second published after the first was accepted, reach every group in that order.
 /// - *Concurrency:* any number of tasks may publish at once; clones and references share one bus.
 /// - *At least once:* a message that was accepted is delivered to each matching durable group until it is settled there.
@@ -179,6 +181,14 @@ impl ReceiptSender {
         if let Some(accept) = self.accept.take() {
             // A receipt that was dropped asked for no answer.
             let _ = accept.send(Ok(()));
+        }
+    }
+
+    /// The bus never tells when every group is done: whoever asks is answered with [`Unsupported`](BusErrorKind::Unsupported) at once.
+    pub fn refuse_finished(&mut self) {
+        if let Some(finish) = self.finish.take() {
+            let context = "the bus does not tell when every group is done";
+            let _ = finish.send(Err(BusError::new(BusErrorKind::Unsupported, context)));
         }
     }
 

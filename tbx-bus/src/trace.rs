@@ -3,7 +3,6 @@
 use std::fmt;
 
 use thiserror::Error;
-use uuid::Uuid;
 
 /// A `traceparent` with its optional `tracestate`
 /// ([W3C Trace Context](https://www.w3.org/TR/trace-context/), version 00).
@@ -21,6 +20,9 @@ pub struct TraceContext {
     traceparent: Box<str>,
     tracestate: Option<Box<str>>,
 }
+
+/// The flag of section 3.2.2.5.1.
+const SAMPLED: u8 = 1;
 
 /// `tracestate` longer than this is dropped, as the recommendation allows (3.3.1.5).
 const MAX_TRACESTATE_BYTES: usize = 512;
@@ -54,7 +56,8 @@ impl TraceContext {
     #[must_use]
     pub fn generate() -> Self {
         Self {
-            traceparent: format!("00-{}-{}-01", Uuid::new_v4().simple(), span_id()).into(),
+            // Random in every digit, unlike a UUID: whoever samples by some of them gets a fair share.
+            traceparent: format!("00-{:032x}-{}-01", fastrand::u128(1..), span_id()).into(),
             tracestate: None,
         }
     }
@@ -66,6 +69,14 @@ impl TraceContext {
             traceparent: format!("00-{}-{}-{}", self.trace_id(), span_id(), &self.traceparent[53..55]).into(),
             tracestate: self.tracestate.clone(),
         }
+    }
+
+    /// The same context with the sampled flag set or taken away: whether whoever begins the trace wants it recorded.
+    #[must_use]
+    pub fn with_sampled(mut self, sampled: bool) -> Self {
+        let flags = if sampled { self.flags() | SAMPLED } else { self.flags() & !SAMPLED };
+        self.traceparent = format!("{}{flags:02x}", &self.traceparent[..53]).into();
+        self
     }
 
     /// Adds vendor state; text that is too long or not printable ASCII is left out.
@@ -95,12 +106,27 @@ impl TraceContext {
     pub fn trace_id(&self) -> &str {
         &self.traceparent[3..35]
     }
+
+    /// The 16 hexadecimal digits that name the span within the trace.
+    #[must_use]
+    pub fn span_id(&self) -> &str {
+        &self.traceparent[36..52]
+    }
+
+    /// Whether the trace is to be recorded.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        self.flags() & SAMPLED != 0
+    }
+
+    fn flags(&self) -> u8 {
+        // Parsed or written here, they are two hexadecimal digits.
+        u8::from_str_radix(&self.traceparent[53..55], 16).unwrap_or_default()
+    }
 }
 
 fn span_id() -> String {
-    let bits = Uuid::new_v4().as_u128();
-    // The low 64 bits hold the version 4 variant, so they are never all zeros.
-    format!("{:016x}", (bits & u128::from(u64::MAX)) as u64)
+    format!("{:016x}", fastrand::u64(1..))
 }
 
 impl fmt::Debug for TraceContext {
@@ -123,6 +149,24 @@ mod tests {
         let trace = TraceContext::generate();
         assert_eq!(TraceContext::parse(trace.traceparent()), Ok(trace.clone()));
         assert_ne!(trace.child().traceparent(), trace.traceparent());
+    }
+
+    #[test]
+    fn a_child_keeps_everything_but_its_span() {
+        let trace = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02").unwrap();
+        let child = trace.with_tracestate("a=1").child();
+        assert_eq!(child.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_ne!(child.span_id(), "b7ad6b7169203331");
+        assert_eq!((child.span_id().len(), child.is_sampled(), child.tracestate()), (16, false, Some("a=1")));
+    }
+
+    #[test]
+    fn the_sampled_flag_changes_alone() {
+        let trace = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02").unwrap();
+        let sampled = trace.clone().with_sampled(true);
+        assert_eq!(sampled.traceparent(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03");
+        assert!(sampled.is_sampled());
+        assert_eq!(sampled.with_sampled(false), trace);
     }
 
     #[test]

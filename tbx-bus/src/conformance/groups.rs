@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::Harness;
 use super::steps::*;
-use crate::{BusErrorKind, Deliveries, Group, MessageId};
+use crate::{BusError, BusErrorKind, Deliveries, Group, MessageId};
 
 /// Each group is served for itself.
 pub async fn two_groups_both_get_everything(harness: &dyn Harness) {
@@ -299,7 +299,12 @@ pub async fn declaring_a_group_without_patterns_is_refused(harness: &dyn Harness
 
 async fn check_refused(harness: &dyn Harness, group: &Group) {
     let declared = within(harness, "declaring", harness.subscriber().declare(group)).await;
-    assert_eq!(declared.expect_err("the declaration is refused").kind(), BusErrorKind::Declaration);
+    check_declaration(declared);
     let joined = within(harness, "joining", harness.subscriber().consume(group)).await;
-    assert_eq!(joined.expect_err("joining is refused").kind(), BusErrorKind::Declaration);
+    check_declaration(joined);
+}
+
+fn check_declaration<T: std::fmt::Debug>(outcome: Result<T, BusError>) {
+    let error = outcome.expect_err("it is refused");
+    assert_eq!(error.kind(), BusErrorKind::Declaration, "{error}");
 }

@@ -87,7 +87,7 @@ fn not_provided(fault: &str) -> ! {
 pub struct Terms {
     /// The largest body that the bus takes, in bytes; at least 1 MiB.
     pub max_body: usize,
-    /// How many unsettled messages a group holds, lent and put off ones included; at least 1,000.
+    /// How many messages a group holds, with `strict_limit` the lent and put off ones included; at least 1,000.
     pub queue_capacity: usize,
     /// How long a blocked publisher waits before it fails.
     pub block_timeout: Duration,

@@ -51,6 +51,7 @@
 //!             unroutable: yes,
 //!             body_limit: no("the harness sets none"),
 //!             queue_limit: no("the harness sets none"),
+//!             strict_limit: no("the harness sets none"),
 //!             sink_failure: no("the sink cannot be made to fail"),
 //!             cut: yes,
 //!             block: no("the bus cannot be made to block"),
@@ -65,7 +66,7 @@
 //!
 //! # What is run
 //!
-//! Most behaviours are the contract itself and stamped for everyone. Ten *claims* cover what a backend may lack, or what a harness may be
+//! Most behaviours are the contract itself and stamped for everyone. Eleven *claims* cover what a backend may lack, or what a harness may be
 //! unable to bring about. Every claim must be answered, in the order above. `yes` stamps its tests; `no("reason")` stamps none,
 //! and the reason stands beside the tests for whoever reads what the backend promises. An answer left out does not compile.
 //!
@@ -74,7 +75,8 @@
 //! | `finished` | receipts resolve their finished moment; must agree with the [`Capabilities`](crate::Capabilities) | |
 //! | `unroutable` | a message that nobody takes, no group and no listener, is refused | |
 //! | `body_limit` | a body above [`Terms::max_body`] is refused | a limit worth testing |
-//! | `queue_limit` | a group holding [`Terms::queue_capacity`] unsettled messages, lent and put off ones too, refuses more | a small capacity |
+//! | `queue_limit` | a group holding [`Terms::queue_capacity`] waiting messages refuses more | a small capacity |
+//! | `strict_limit` | one settled message makes room for one, lent and put off ones take it too, and what one group refuses no other gets | a small capacity |
 //! | `sink_failure` | a dead letter that cannot be stored is no loss | [`Harness::break_sink`], [`Harness::mend_sink`] |
 //! | `cut` | a lost connection is survived | [`Harness::cut`] |
 //! | `block` | a bus that takes nothing for a while makes publishers wait | [`Harness::block`], [`Harness::unblock`] |

@@ -171,7 +171,19 @@ pub async fn a_body_above_the_limit_is_refused_and_reaches_nobody(harness: &dyn 
     nothing_comes(harness, &mut deliveries).await;
 }
 
-/// A full group is a refusal that ends when something is settled.
+/// A full group is a refusal that ends when the group is worked off.
+pub async fn a_full_group_refuses_and_takes_again_when_it_was_worked_off(harness: &dyn Harness) {
+    let full = group("full", "fill.*");
+    declare(harness, &full).await;
+    fill(harness).await;
+    let mut deliveries = join(harness, &full).await;
+    handle_all(harness, &mut deliveries).await;
+    eventually(harness, "publishing into the room made", || try_publish(harness, message("fill.up", "")))
+        .await;
+    handle(harness, &mut deliveries).await;
+}
+
+/// One settled message makes room for one.
 pub async fn a_full_group_refuses_until_it_has_room(harness: &dyn Harness) {
     let full = group("full", "fill.*");
     declare(harness, &full).await;

@@ -86,10 +86,10 @@ macro_rules! bus_conformance {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __bus_claims_answered {
-    (finished unroutable body_limit queue_limit sink_failure cut block lost_confirm duplicate close) => {};
+    (finished unroutable body_limit queue_limit strict_limit sink_failure cut block lost_confirm duplicate close) => {};
     ($($other:ident)*) => {
         ::core::compile_error!(
-            "answer every claim, in this order: finished, unroutable, body_limit, queue_limit, sink_failure, cut, block, lost_confirm, duplicate, close"
+            "answer every claim, in this order: finished, unroutable, body_limit, queue_limit, strict_limit, sink_failure, cut, block, lost_confirm, duplicate, close"
         );
     };
 }
@@ -142,6 +142,12 @@ macro_rules! __bus_claim {
         }
     };
     (queue_limit yes; #[$test:meta] $harness:expr) => {
+        $crate::__bus_cases! {
+            #[$test] $harness;
+            publishing: a_full_group_refuses_and_takes_again_when_it_was_worked_off;
+        }
+    };
+    (strict_limit yes; #[$test:meta] $harness:expr) => {
         $crate::__bus_cases! {
             #[$test] $harness;
             publishing: a_full_group_refuses_until_it_has_room;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::Message;
+use crate::{Message, TraceContext};
 
 /// One attempt at one message: the request type of a handler service.
 #[derive(Debug, Clone)]
@@ -16,12 +16,22 @@ pub struct Incoming {
     pub attempt: u32,
     /// Whether the group may have seen it before.
     pub redelivered: bool,
+    /// The trace to go on from: that of the message, with the span of working it off. What the handler sends on or stores belongs to it.
+    pub trace: Option<TraceContext>,
 }
 
 impl Incoming {
     /// An attempt, as the runtime or a test makes it.
     #[must_use]
     pub fn new(message: Arc<Message>, group: Arc<str>, attempt: u32, redelivered: bool) -> Self {
-        Self { message, group, attempt, redelivered }
+        let trace = message.trace().cloned();
+        Self { message, group, attempt, redelivered, trace }
+    }
+
+    /// Sets the trace to go on from; that of the message unless set.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
+        self.trace = trace;
+        self
     }
 }

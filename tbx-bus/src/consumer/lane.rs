@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::failure::Failure;
 use super::incoming::Incoming;
-use crate::{Backoff, Delivery, Reason, ReasonKind, RetryPolicy};
+use crate::{Backoff, Delivery, Reason, ReasonKind, RetryPolicy, TraceContext, span};
 
 /// How long a lane waits for what is missing before it looks again.
 const OUTAGE_BACKOFF: Backoff = Backoff::between(Duration::from_millis(100), Duration::from_secs(5));
@@ -34,18 +34,16 @@ where
     S::Error: Into<Failure>,
     S::Future: Send,
 {
-    let span = tracing::debug_span!(
-        "handle",
-        group = %delivery.group(),
-        topic = %delivery.message().topic(),
-        message = %delivery.message().id(),
-        trace = delivery.message().trace().map_or("", |trace| trace.trace_id()),
-    );
-    attempt_until_settled(service, delivery, rules).instrument(span).await;
+    let (trace, span) = span::processing(&delivery);
+    attempt_until_settled(service, delivery, trace, rules).instrument(span).await;
 }
 
-async fn attempt_until_settled<S>(mut service: S, delivery: Delivery, rules: LaneRules)
-where
+async fn attempt_until_settled<S>(
+    mut service: S,
+    delivery: Delivery,
+    trace: Option<TraceContext>,
+    rules: LaneRules,
+) where
     S: Service<Incoming, Response = ()> + Send,
     S::Error: Into<Failure>,
     S::Future: Send,
@@ -58,13 +56,15 @@ where
             Arc::clone(delivery.group()),
             attempt,
             delivery.is_redelivered() || attempt > 1,
-        );
+        )
+        .with_trace(trace.clone());
         let Err(failure) = catch_panic(call(&mut service, incoming)).await else {
             break delivery.ack().await;
         };
         let cause = failure.chain();
         if failure.is_permanent() {
             tracing::error!(attempt, cause, "message rejected");
+            span::failed(&Span::current(), &cause);
             break delivery.dead_letter(Reason::new(ReasonKind::Rejected, cause), attempt).await;
         }
         if failure.is_unavailable() {
@@ -82,6 +82,7 @@ where
         }
         if attempt >= rules.policy.max_attempts() {
             tracing::error!(attempt, cause, "message failed for the last time");
+            span::failed(&Span::current(), &cause);
             break delivery.dead_letter(Reason::new(ReasonKind::AttemptsExhausted, cause), attempt).await;
         }
         let delay = rules.policy.backoff().delay(attempt);

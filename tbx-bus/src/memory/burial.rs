@@ -38,7 +38,7 @@ impl MemoryBus {
         let mut burial =
             Burial { bus: self.clone(), group: Arc::clone(group), doomed, again: Some(Duration::ZERO) };
         if let Err(error) = self.sink().bury(burial.doomed.letter.clone()).await {
-            tracing::warn!(error, message = %burial.doomed.letter.message.id(), "dead letter not stored yet");
+            tracing::warn!(error, message_id = %burial.doomed.letter.message.id(), "dead letter not stored yet");
             burial.again = Some(SINK_PAUSE);
             return;
         }

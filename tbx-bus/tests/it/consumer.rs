@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tbx_bus::consumer::{Consumer, ConsumerState, Failure, Incoming};
-use tbx_bus::{MemoryBus, Publisher, ReasonKind, RetryPolicy, Subscriber};
+use tbx_bus::{MemoryBus, Publisher, ReasonKind, RetryPolicy, Subscriber, TraceContext};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneService;
@@ -99,6 +99,33 @@ async fn a_handler_need_not_be_sync() {
 
     let finished = soon(bus.publish(message("")).await.unwrap().finished()).await.unwrap();
     assert_eq!(finished.into_dead_letters(), []);
+    stop.cancel();
+    soon(running).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_goes_on_from_the_span_it_works_in_and_keeps_it_over_its_attempts() {
+    let bus = MemoryBus::new();
+    let group = group("workers").with_single_active();
+    bus.declare(&group).await.unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let handler = tower::service_fn(move |incoming: Incoming| {
+        tell.send(incoming.trace).unwrap();
+        async move { if incoming.attempt == 1 { Err(Failure::transient("once")) } else { Ok(()) } }
+    });
+    let consumer = Consumer::new(Arc::new(bus.clone()), group, handler).with_retry(RetryPolicy::for_test());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(consumer.run(stop.clone()));
+
+    let trace = TraceContext::generate().with_tracestate("vendor=1");
+    let traced = message("").with_key("k").unwrap().with_trace(Some(trace.clone()));
+    let _ = soon(bus.publish(traced).await.unwrap().finished()).await.unwrap();
+    let _ = soon(bus.publish(message("")).await.unwrap().finished()).await.unwrap();
+    let first = told.recv().await.unwrap().unwrap();
+    assert_eq!((first.trace_id(), first.tracestate()), (trace.trace_id(), trace.tracestate()));
+    assert_ne!(first.span_id(), trace.span_id());
+    assert_eq!(told.recv().await.unwrap(), Some(first));
+    assert_eq!(told.recv().await.unwrap(), None, "no trace is made up");
     stop.cancel();
     soon(running).await.unwrap();
 }

@@ -16,6 +16,7 @@ tbx_bus::bus_conformance! {
         unroutable: yes,
         body_limit: yes,
         queue_limit: yes,
+        strict_limit: yes,
         sink_failure: yes,
         cut: yes,
         block: yes,

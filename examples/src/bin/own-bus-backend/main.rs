@@ -104,6 +104,7 @@ mod tests {
             unroutable: yes,
             body_limit: yes,
             queue_limit: yes,
+            strict_limit: yes,
             sink_failure: no("letters are kept in a list, which cannot fail"),
             cut: no("there is no connection within a process"),
             block: no("it takes a message or refuses it, at once"),

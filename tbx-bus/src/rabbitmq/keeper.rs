@@ -1,0 +1,335 @@
+//! The task that keeps the channel of one consumer: it receives, and carries out what the consumer decides.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use lapin::Channel;
+use lapin::message::Delivery as Incoming;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicRejectOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::mail::Mail;
+use super::settle::Command;
+use super::shelf::{Ended, Item, Shelf};
+use super::state::{Counters, count};
+use super::supervisor::Link;
+use super::{encode, error, letter, retry};
+use crate::{BusError, BusErrorKind, Group, Outcome, Reason, ReasonKind};
+
+pub(super) struct Keeper {
+    pub(super) link: Arc<Link>,
+    pub(super) channel: Channel,
+    pub(super) stream: lapin::Consumer,
+    pub(super) group: Group,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) mail: Mail,
+    pub(super) counters: Arc<Counters>,
+    /// Cancelled when the consumer leaves.
+    pub(super) left: CancellationToken,
+    /// Cancelled when the bus is closed.
+    pub(super) closed: CancellationToken,
+    pub(super) phase: Phase,
+    pub(super) sending: JoinSet<Sent>,
+    /// Failed, and rejected a moment later.
+    pub(super) failed: VecDeque<(Instant, Item)>,
+}
+
+/// How long a failed delivery stays before it is rejected. A delivery is dropped when its handler is, and often the consumer leaves in the same
+/// breath; rejected at once it would come back to the one that is leaving, and count once more.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// How far a consumer is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Consuming,
+    /// It takes nothing more, and stays until what it holds is settled. In a group with a single active consumer the broker still thinks it
+    /// active: nobody may take over before.
+    Leaving,
+}
+
+/// A message that was sent elsewhere, or not; then the original is acknowledged, or returned.
+pub(super) struct Sent {
+    tag: u64,
+    item: Option<Item>,
+    outcome: Result<(), BusError>,
+    answer: Option<oneshot::Sender<Result<(), BusError>>>,
+}
+
+impl Keeper {
+    /// Runs until the consumer has left, the channel is lost or the bus is closed.
+    pub(super) async fn run(mut self) {
+        self.counters.consumers.fetch_add(1, Ordering::Relaxed);
+        let ended = match self.keep().await {
+            Ok(ended) => ended,
+            Err(error) => Ended::Lost(error::told(&error)),
+        };
+        // What nobody took goes back with the channel, and the broker counts that as a delivery.
+        for item in self.shelf.clear() {
+            self.mail.released.add(&self.group.name, item.message.id());
+        }
+        self.shelf.end(ended);
+        // Whoever still waits for an answer learns from its absence.
+        self.counters.consumers.fetch_sub(1, Ordering::Relaxed);
+        if self.channel.status().connected() {
+            let closing = self.channel.close(200, "left".into());
+            tokio::select! {
+                _ = closing => {}
+                () = self.link.lost().cancelled() => {}
+            }
+        }
+        // So does what was on its way meanwhile.
+        while let Some(Some(Ok(mut incoming))) = self.stream.next().now_or_never() {
+            if let Ok(message) = encode::decode(&mut incoming).message {
+                self.mail.released.add(&self.group.name, message.id());
+            }
+        }
+    }
+
+    async fn keep(&mut self) -> lapin::Result<Ended> {
+        let (link, closed, left) = (Arc::clone(&self.link), self.closed.clone(), self.left.clone());
+        let mut receiving = true;
+        loop {
+            if self.phase == Phase::Leaving && self.shelf.lent() == 0 && self.sending.is_empty() {
+                return Ok(Ended::Closed);
+            }
+            let next_failed = self.failed.front().map_or_else(Instant::now, |(due, _)| *due);
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => return Ok(Ended::Closed),
+                () = link.lost().cancelled() => {
+                    return Ok(Ended::Lost(link.disconnected("consuming").context().to_owned()));
+                }
+                Some(sent) = self.sending.join_next() => {
+                    if let Ok(sent) = sent {
+                        self.conclude(sent).await?;
+                    }
+                }
+                Some(command) = self.commands.recv() => self.carry_out(command).await?,
+                () = left.cancelled(), if self.phase == Phase::Consuming => {
+                    self.phase = Phase::Leaving;
+                    if self.group.is_single_active() {
+                        // They return with the channel.
+                        self.failed.clear();
+                    }
+                    if !self.group.is_single_active() {
+                        receiving = false;
+                        tokio::select! {
+                            leaving = self.leave() => leaving?,
+                            () = link.lost().cancelled() => {}
+                        }
+                    }
+                }
+                () = tokio::time::sleep_until(next_failed), if !self.failed.is_empty() => self.reject_failed().await?,
+                incoming = self.stream.next(), if receiving => match incoming {
+                    Some(Ok(incoming)) => self.receive(incoming).await?,
+                    Some(Err(error)) => return Ok(Ended::Lost(error::told(&error))),
+                    None => return Ok(Ended::Lost("the broker ended the subscription: the queue is gone".to_owned())),
+                },
+            }
+        }
+    }
+
+    async fn receive(&mut self, mut incoming: Incoming) -> lapin::Result<()> {
+        let tag = incoming.delivery_tag;
+        let decoded = encode::decode(&mut incoming);
+        let message = match decoded.message {
+            Ok(message) => message,
+            Err(unreadable) => {
+                let detail = unreadable.detail();
+                tracing::warn!(
+                    group = self.group.name(),
+                    detail,
+                    "a message that cannot be read goes to the dead letters"
+                );
+                count(&self.counters.dead_lettered);
+                let letter =
+                    letter::unreadable(&incoming, self.group.name(), self.mail.exchange.name(), &detail);
+                let (mail, link) = (self.mail.clone(), Arc::clone(&self.link));
+                self.sending.spawn(async move {
+                    mail.insist(&link, || Ok(letter.clone())).await;
+                    Sent { tag, item: None, outcome: Ok(()), answer: None }
+                });
+                return Ok(());
+            }
+        };
+        // The broker's wildcards know nothing of private words, so it may send more than is wanted.
+        if !decoded.sent_to_group && !self.group.wants(message.topic()) {
+            return self.ack(tag).await;
+        }
+        let unstarted = self.mail.released.count(&self.group.name, message.id());
+        let before = decoded.put_off_after.saturating_add(decoded.taken_back.saturating_sub(unstarted));
+        let item = Item {
+            tag,
+            message: Arc::new(message),
+            attempt: before.saturating_add(1),
+            redelivered: incoming.redelivered || decoded.put_off_after > 0 || decoded.taken_back > 0,
+        };
+        if item.attempt > self.group.delivery_limit() {
+            self.give_up(item, before);
+        } else {
+            self.shelf.put(item);
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, command: Command) -> lapin::Result<()> {
+        let Command { item, outcome, answer } = command;
+        self.shelf.returned();
+        match outcome {
+            Some(Outcome::Ack) => {
+                self.mail.released.forget(&self.group.name, item.message.id());
+                let acked = self.ack(item.tag).await;
+                if acked.is_ok() {
+                    tell(answer, Ok(()));
+                }
+                acked?;
+            }
+            Some(Outcome::Release) => {
+                self.release(item).await?;
+                tell(answer, Ok(()));
+            }
+            Some(Outcome::Retry { delay })
+                if !delay.is_zero() && item.attempt < self.group.delivery_limit() =>
+            {
+                count(&self.counters.put_off);
+                let (mail, link, tag) = (self.mail.clone(), Arc::clone(&self.link), item.tag);
+                let millis = retry::rung(delay);
+                self.sending.spawn(async move {
+                    let outcome = mail.put_off(&link, &item, millis).await;
+                    Sent { tag, item: Some(item), outcome, answer }
+                });
+            }
+            Some(Outcome::DeadLetter { reason, attempts }) => {
+                count(&self.counters.dead_lettered);
+                let (mail, link, tag) = (self.mail.clone(), Arc::clone(&self.link), item.tag);
+                self.sending.spawn(async move {
+                    let outcome = mail.bury(&link, &item, &reason, attempts).await.map_err(|error| {
+                        BusError::new(BusErrorKind::DeadLetterSink, mail.group.as_ref()).with_source(error)
+                    });
+                    Sent { tag, item: Some(item), outcome, answer }
+                });
+            }
+            Some(Outcome::Retry { .. }) | None => {
+                self.fail(item).await?;
+                tell(answer, Ok(()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a message back unstarted. While the consumer stays, it keeps it for its own next `take`: only so the broker counts nothing.
+    async fn release(&mut self, mut item: Item) -> lapin::Result<()> {
+        if self.phase == Phase::Consuming || self.group.is_single_active() {
+            item.redelivered = true;
+            self.shelf.put(item);
+            return Ok(());
+        }
+        self.mail.released.add(&self.group.name, item.message.id());
+        self.nack(item.tag).await
+    }
+
+    /// Returns a message as a failed attempt, or gives it up when that was the last.
+    async fn fail(&mut self, item: Item) -> lapin::Result<()> {
+        if item.attempt >= self.group.delivery_limit() {
+            let attempts = item.attempt;
+            self.give_up(item, attempts);
+            return Ok(());
+        }
+        match self.phase {
+            Phase::Consuming => self.failed.push_back((Instant::now() + BREATH, item)),
+            // It would come straight back to us. It returns with the channel, in its place among the others.
+            Phase::Leaving if self.group.is_single_active() => {}
+            Phase::Leaving => self.reject(item.tag).await?,
+        }
+        Ok(())
+    }
+
+    async fn reject_failed(&mut self) -> lapin::Result<()> {
+        while let Some((due, item)) = self.failed.pop_front() {
+            if due > Instant::now() {
+                self.failed.push_front((due, item));
+                break;
+            }
+            self.reject(item.tag).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a message up that was delivered as often as its group allows.
+    fn give_up(&mut self, item: Item, attempts: u32) {
+        count(&self.counters.dead_lettered);
+        let (mail, link, tag) = (self.mail.clone(), Arc::clone(&self.link), item.tag);
+        self.sending.spawn(async move {
+            let reason =
+                Reason::new(ReasonKind::DeliveryLimit, "returned unsettled as often as the group allows");
+            mail.insist(&link, || mail.letter(&item, &reason, attempts)).await;
+            Sent { tag, item: Some(item), outcome: Ok(()), answer: None }
+        });
+    }
+
+    /// The copy is where it should be, so the original is done with; or it is not, and the original returns.
+    async fn conclude(&mut self, sent: Sent) -> lapin::Result<()> {
+        let Sent { tag, item, outcome, answer } = sent;
+        match outcome {
+            Ok(()) => {
+                if let Some(item) = &item {
+                    self.mail.released.forget(&self.group.name, item.message.id());
+                }
+                self.ack(tag).await?;
+                tell(answer, Ok(()));
+            }
+            Err(error) => {
+                tracing::warn!(group = self.group.name(), %error, "a message could not be moved and returns to its group");
+                if let Some(item) = item {
+                    self.fail(item).await?;
+                }
+                tell(answer, Err(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the group, and returns what nobody took.
+    async fn leave(&mut self) -> lapin::Result<()> {
+        self.channel.basic_cancel(self.stream.tag(), BasicCancelOptions::default()).await?;
+        // The stream ends after the last that was on its way.
+        while let Some(Ok(incoming)) = self.stream.next().await {
+            self.receive(incoming).await?;
+        }
+        for (_, item) in std::mem::take(&mut self.failed) {
+            self.reject(item.tag).await?;
+        }
+        for item in self.shelf.clear() {
+            self.mail.released.add(&self.group.name, item.message.id());
+            self.nack(item.tag).await?;
+        }
+        Ok(())
+    }
+
+    async fn ack(&self, tag: u64) -> lapin::Result<()> {
+        self.channel.basic_ack(tag, BasicAckOptions { multiple: false }).await
+    }
+
+    async fn reject(&self, tag: u64) -> lapin::Result<()> {
+        self.channel.basic_reject(tag, BasicRejectOptions { requeue: true }).await
+    }
+
+    /// From 4.3 on the broker counts a rejection as a failed delivery, and this not.
+    async fn nack(&self, tag: u64) -> lapin::Result<()> {
+        self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
+    }
+}
+
+fn tell(answer: Option<oneshot::Sender<Result<(), BusError>>>, outcome: Result<(), BusError>) {
+    if let Some(answer) = answer {
+        // Whoever stopped waiting does not need to know.
+        let _ = answer.send(outcome);
+    }
+}

@@ -1,0 +1,116 @@
+//! Messages on their way to the dead letters of a group, and to its ladder of retries.
+
+use lapin::BasicProperties;
+use lapin::message::Delivery as Incoming;
+use lapin::types::{AMQPValue, FieldTable};
+
+use super::publisher::Outgoing;
+use super::{encode, names};
+use crate::{BusError, Message, MessageId, Reason};
+
+/// A letter about a message of a group.
+pub(super) fn letter(
+    message: &Message,
+    group: &str,
+    exchange: &str,
+    reason: &Reason,
+    attempts: u32,
+) -> Result<Outgoing, BusError> {
+    let attempts = attempts.to_string();
+    let extra = [
+        (names::TOPIC, message.topic().as_str()),
+        (names::EXCHANGE, exchange),
+        (names::ATTEMPTS, &attempts),
+        (names::REASON, reason.kind.as_str()),
+        (names::DETAIL, cut(&reason.detail)),
+    ];
+    Ok(to_queue(
+        &names::dead(group),
+        encode::properties(message, &extra)?,
+        message.body().clone(),
+        message.id().clone(),
+    ))
+}
+
+/// A letter about something that cannot be read, as it came.
+pub(super) fn unreadable(incoming: &Incoming, group: &str, exchange: &str, detail: &str) -> Outgoing {
+    let mut headers = incoming.properties.headers().clone().unwrap_or_default();
+    let topic = incoming.routing_key.as_str();
+    for (name, value) in [
+        (names::TOPIC, topic),
+        (names::EXCHANGE, exchange),
+        (names::ATTEMPTS, "0"),
+        (names::REASON, crate::ReasonKind::Unreadable.as_str()),
+        (names::DETAIL, detail),
+    ] {
+        put(&mut headers, name, value);
+    }
+    // A person must be able to name it.
+    let id = incoming.properties.message_id().as_ref().and_then(|id| MessageId::new(id.as_str()).ok());
+    let id = id.unwrap_or_else(MessageId::generate);
+    // Made anew rather than copied: a foreign message may carry a time to live, by which the letter would vanish, or a user that the broker
+    // does not let us speak for.
+    let mut properties = BasicProperties::default()
+        .with_delivery_mode(2)
+        .with_headers(headers)
+        .with_message_id(names::short(id.as_str()));
+    if let Some(content_type) = incoming.properties.content_type() {
+        properties = properties.with_content_type(content_type.clone());
+    }
+    if let Some(encoding) = incoming.properties.content_encoding() {
+        properties = properties.with_content_encoding(encoding.clone());
+    }
+    if let Some(kind) = incoming.properties.kind() {
+        properties = properties.with_type(kind.clone());
+    }
+    to_queue(&names::dead(group), properties, incoming.data.clone().into(), id)
+}
+
+/// A message that rests before its group gets it again.
+pub(super) fn put_off(
+    message: &Message,
+    group: &str,
+    millis: u64,
+    attempts: u32,
+) -> Result<Outgoing, BusError> {
+    let attempts = attempts.to_string();
+    let extra = [(names::TOPIC, message.topic().as_str()), (names::ATTEMPTS, &attempts)];
+    Ok(to_queue(
+        &names::retry(group, millis),
+        encode::properties(message, &extra)?,
+        message.body().clone(),
+        message.id().clone(),
+    ))
+}
+
+/// A message to one queue, through the exchange that the broker has for that. It must be there.
+pub(super) fn to_queue(
+    queue: &str,
+    properties: BasicProperties,
+    body: bytes::Bytes,
+    id: MessageId,
+) -> Outgoing {
+    Outgoing {
+        exchange: None,
+        name: names::short(""),
+        routing_key: names::short(queue),
+        mandatory: true,
+        properties,
+        body,
+        id,
+    }
+}
+
+pub(super) fn put(headers: &mut FieldTable, name: &str, value: &str) {
+    headers.insert(names::short(name), AMQPValue::LongString(value.into()));
+}
+
+/// Details come from errors, which may print anything.
+fn cut(detail: &str) -> &str {
+    const MAX: usize = 8 * 1024;
+    let mut end = detail.len().min(MAX);
+    while !detail.is_char_boundary(end) {
+        end -= 1;
+    }
+    &detail[..end]
+}

@@ -1,0 +1,119 @@
+//! Sends messages of a group elsewhere: to its dead letters, and to its ladder of retries.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::declare::QueueSpec;
+use super::publisher::{Outbox, Outgoing};
+use super::released::Released;
+use super::shelf::Item;
+use super::supervisor::Link;
+use super::{Exchange, declare, error, letter};
+use crate::{Backoff, BusError, BusErrorKind, Reason};
+
+/// A rung that was declared so recently is there; it is kept for much longer.
+const RUNG_FRESH: Duration = Duration::from_secs(3600);
+
+/// The rungs that this process has declared, by name, and when.
+pub(super) type Rungs = Mutex<HashMap<String, Instant>>;
+
+#[derive(Debug, Clone)]
+pub(super) struct Mail {
+    pub(super) group: Arc<str>,
+    pub(super) exchange: Exchange,
+    pub(super) outbox: Outbox,
+    pub(super) released: Arc<Released>,
+    pub(super) rungs: Arc<Rungs>,
+}
+
+impl Mail {
+    pub(super) fn letter(&self, item: &Item, reason: &Reason, attempts: u32) -> Result<Outgoing, BusError> {
+        letter::letter(&item.message, &self.group, self.exchange.name(), reason, attempts)
+    }
+
+    /// Puts a message among the dead letters; their queue is made anew if somebody deleted it.
+    pub(super) async fn bury(
+        &self,
+        link: &Link,
+        item: &Item,
+        reason: &Reason,
+        attempts: u32,
+    ) -> Result<(), BusError> {
+        let letter = self.letter(item, reason, attempts)?;
+        match self.send(letter.clone()).await {
+            Err(error) if error.kind() == BusErrorKind::Unroutable => {
+                self.declare_dead_letters(link).await?;
+                self.send(letter).await
+            }
+            sent => sent,
+        }
+    }
+
+    /// Sends a letter that nobody waits for, for as long as it takes. Meanwhile the original is not settled, so nothing is lost when this ends.
+    pub(super) async fn insist(&self, link: &Link, letter: impl Fn() -> Result<Outgoing, BusError>) {
+        let (backoff, mut failures) = (Backoff::standard(), 0);
+        loop {
+            let sent = match letter() {
+                Ok(letter) => self.send(letter).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = sent else { return };
+            tracing::warn!(group = &*self.group, %error, "dead letter not stored yet");
+            if error.kind() == BusErrorKind::Unroutable
+                && let Err(error) = self.declare_dead_letters(link).await
+            {
+                tracing::warn!(group = &*self.group, %error, "the place of the dead letters cannot be declared");
+            }
+            failures += 1;
+            tokio::time::sleep(backoff.delay(failures)).await;
+        }
+    }
+
+    /// Puts a message on a rung of the ladder.
+    pub(super) async fn put_off(&self, link: &Link, item: &Item, millis: u64) -> Result<(), BusError> {
+        let rung = QueueSpec::rung(&self.group, millis);
+        let is_fresh = self.rungs().get(&rung.name).is_some_and(|declared| declared.elapsed() < RUNG_FRESH);
+        if !is_fresh {
+            self.declare_rung(link, &rung).await?;
+        }
+        let resting = letter::put_off(&item.message, &self.group, millis, item.attempt)?;
+        match self.send(resting.clone()).await {
+            Err(error) if error.kind() == BusErrorKind::Unroutable => {
+                self.declare_rung(link, &rung).await?;
+                self.send(resting).await
+            }
+            sent => sent,
+        }
+    }
+
+    async fn declare_rung(&self, link: &Link, rung: &QueueSpec) -> Result<(), BusError> {
+        let channel = link
+            .connection()
+            .create_channel()
+            .await
+            .map_err(|error| error::of_channel(error, "declaring a rung of the ladder"))?;
+        rung.declare(&channel).await?;
+        self.rungs().insert(rung.name.clone(), Instant::now());
+        Ok(())
+    }
+
+    async fn declare_dead_letters(&self, link: &Link) -> Result<(), BusError> {
+        let channel = link
+            .connection()
+            .create_channel()
+            .await
+            .map_err(|error| error::of_channel(error, "declaring the place of the dead letters"))?;
+        declare::dead_letters(&channel, &self.group).await
+    }
+
+    async fn send(&self, outgoing: Outgoing) -> Result<(), BusError> {
+        self.outbox.send(outgoing).await?.accepted().await.map(|_| ())
+    }
+
+    fn rungs(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        self.rungs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

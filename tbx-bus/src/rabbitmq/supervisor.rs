@@ -1,0 +1,249 @@
+//! Keeps one connection alive for ever: connects, watches, and begins again.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::{Connection, Event};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::RabbitOptions;
+use super::dial::{Dialled, dial};
+use super::state::{Counters, LinkState, Role, States, count};
+use crate::{Backoff, BusError, BusErrorKind};
+
+/// One connection, until it is lost.
+#[derive(Debug)]
+pub(super) struct Link {
+    dialled: Dialled,
+    /// Cancelled once the connection is of no use any more.
+    lost: CancellationToken,
+    why: OnceLock<String>,
+    blocked: watch::Sender<bool>,
+}
+
+impl Link {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.dialled.connection
+    }
+
+    pub(super) fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// Gives the connection up; the supervisor makes another.
+    pub(super) fn give_up(&self, why: &str) {
+        let _ = self.why.set(why.to_owned());
+        self.lost.cancel();
+    }
+
+    /// Whether the broker takes no messages. Asks the connection itself, which knows a moment earlier than any event tells.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.connection().status().blocked()
+    }
+
+    pub(super) fn blocked(&self) -> watch::Receiver<bool> {
+        self.blocked.subscribe()
+    }
+
+    pub(super) fn disconnected(&self, context: &str) -> BusError {
+        let why = self.why.get().map_or("the connection ended", String::as_str);
+        BusError::new(BusErrorKind::Disconnected, format!("{context}: {why}"))
+    }
+}
+
+/// Where everyone finds the present connection.
+#[derive(Debug, Clone)]
+pub(super) struct Links {
+    current: watch::Receiver<Current>,
+}
+
+#[derive(Debug, Clone)]
+enum Current {
+    Link(Arc<Link>),
+    None(Option<Arc<str>>),
+    Closed,
+}
+
+impl Links {
+    /// Waits for a connection that is not known to be lost.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` when the bus is closed, `Disconnected` when there is none by the deadline.
+    pub(super) async fn get(&self, deadline: Instant, context: &str) -> Result<Arc<Link>, BusError> {
+        let mut current = self.current.clone();
+        let mut link = None;
+        let found = current.wait_for(|current| match current {
+            Current::Link(found) if !found.lost.is_cancelled() => {
+                link = Some(Arc::clone(found));
+                true
+            }
+            Current::Closed => true,
+            Current::Link(_) | Current::None(_) => false,
+        });
+        let timed_out = match tokio::time::timeout_at(deadline, found).await {
+            Ok(Ok(_)) | Ok(Err(_)) => false,
+            Err(_) => true,
+        };
+        match link {
+            Some(link) => Ok(link),
+            None if timed_out => Err(BusError::new(
+                BusErrorKind::Disconnected,
+                format!("{context}: not connected to the broker{}", self.why_not()),
+            )),
+            None => Err(BusError::new(BusErrorKind::Closed, context)),
+        }
+    }
+
+    /// The present connection, if there is one.
+    pub(super) fn present(&self) -> Option<Arc<Link>> {
+        match &*self.current.borrow() {
+            Current::Link(link) if !link.lost.is_cancelled() => Some(Arc::clone(link)),
+            _ => None,
+        }
+    }
+
+    /// Why there is none, as far as it is known.
+    pub(super) fn why_not(&self) -> String {
+        match &*self.current.borrow() {
+            Current::None(Some(why)) => format!(": {why}"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// What a supervisor is made of.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    options: Arc<RabbitOptions>,
+    role: Role,
+    states: Arc<States>,
+    counters: Arc<Counters>,
+    current: watch::Sender<Current>,
+    stop: CancellationToken,
+}
+
+/// A connection that lasted so long was a good one: the next failure is the first again.
+const GOOD_AFTER: Duration = Duration::from_secs(10);
+/// Events tell of every end that lapin knows of. Whoever watches over others does not rely on being told.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl Supervisor {
+    pub(super) fn new(
+        options: Arc<RabbitOptions>,
+        role: Role,
+        states: Arc<States>,
+        counters: Arc<Counters>,
+        stop: CancellationToken,
+    ) -> (Self, Links) {
+        let (current, links) = watch::channel(Current::None(None));
+        (Self { options, role, states, counters, current, stop }, Links { current: links })
+    }
+
+    /// Runs until it is stopped.
+    pub(super) async fn run(self) {
+        let stop = self.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.keep_connected() => {}
+        }
+        let last = self.current.send_replace(Current::Closed);
+        if let Current::Link(link) = last {
+            // Those who hold it are told first that it is over, and then with `Closed` that it is for good.
+            link.give_up("the bus is closed");
+            let _ = tokio::time::timeout(GOODBYE, link.connection().close(200, "bye".into())).await;
+        }
+        self.states.set(self.role, LinkState::Closed);
+    }
+
+    async fn keep_connected(&self) {
+        let mut failures = 0;
+        loop {
+            let start = Instant::now();
+            let (why, needs_a_person) = match dial(&self.options, self.role).await {
+                Ok(dialled) => {
+                    count(&self.counters.connected);
+                    tracing::info!(broker = %self.options, role = self.role.as_str(), "connected");
+                    let why = self.watch_over(dialled).await;
+                    count(&self.counters.disconnected);
+                    (why, false)
+                }
+                Err(error) => {
+                    let cause = error.source.as_ref().map(super::error::told);
+                    let why = match cause {
+                        Some(cause) => format!("{}: {cause}", error.message),
+                        None => error.message,
+                    };
+                    (why, error.needs_a_person)
+                }
+            };
+            if start.elapsed() >= GOOD_AFTER + self.options.connect_timeout {
+                failures = 0;
+            }
+            failures += 1;
+            // What only a person can mend is not mended sooner by asking more often.
+            let delay = match needs_a_person {
+                true => self.options.backoff.delay(failures).max(Backoff::patient().delay(failures)),
+                false => self.options.backoff.delay(failures),
+            };
+            let delay_ms = delay.as_millis() as u64;
+            tracing::warn!(broker = %self.options, role = self.role.as_str(), why, delay_ms, "not connected");
+            self.states.set(self.role, LinkState::Connecting(Some(why.clone())));
+            self.current.send_replace(Current::None(Some(why.into())));
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Lends the connection to everyone until it is lost, and tells why it was.
+    async fn watch_over(&self, dialled: Dialled) -> String {
+        // The only listener: lapin shares its events out among listeners, one event to one of them.
+        let mut events = dialled.connection.events_listener();
+        let link = Arc::new(Link {
+            dialled,
+            lost: CancellationToken::new(),
+            why: OnceLock::new(),
+            blocked: watch::Sender::new(false),
+        });
+        self.current.send_replace(Current::Link(Arc::clone(&link)));
+        self.states.set(self.role, LinkState::Running);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            let event = tokio::select! {
+                () = link.lost.cancelled() => break,
+                event = events.next() => event,
+                _ = look.tick() => {
+                    let status = link.connection().status();
+                    if !status.connected() {
+                        link.give_up("the connection ended");
+                    }
+                    continue;
+                }
+            };
+            match event {
+                Some(Event::ConnectionBlocked(reason)) => {
+                    tracing::warn!(broker = %self.options, role = self.role.as_str(), reason, "blocked");
+                    self.states.set(self.role, LinkState::Blocked(reason));
+                    link.blocked.send_replace(true);
+                }
+                Some(Event::ConnectionUnblocked) => {
+                    tracing::info!(broker = %self.options, role = self.role.as_str(), "unblocked");
+                    self.states.set(self.role, LinkState::Running);
+                    link.blocked.send_replace(false);
+                }
+                // Lapin tells errors of channels here too.
+                Some(Event::Error(error)) if super::error::ends_connection(&error) => {
+                    link.give_up(&super::error::told(&error));
+                }
+                Some(_) => {}
+                None => link.give_up("the connection ended"),
+            }
+        }
+        link.why.get().cloned().unwrap_or_default()
+    }
+}
+
+/// How long the broker may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);

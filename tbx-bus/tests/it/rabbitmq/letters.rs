@@ -1,0 +1,183 @@
+//! Dead letters, retries and attempts.
+
+use std::time::Duration;
+
+use lapin::BasicProperties;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, BasicRejectOptions};
+use lapin::types::FieldTable;
+use tbx_bus::{BusErrorKind, Deliveries, Message, MessageId, Reason, ReasonKind, Subscriber};
+
+use super::harness::{RabbitHarness, group, message, next, publish, soon};
+
+async fn give_up(deliveries: &mut Deliveries) {
+    let reason = Reason::new(ReasonKind::Rejected, "no use");
+    next(deliveries).await.dead_letter(reason, 4).await.unwrap();
+}
+
+async fn publish_some(harness: &RabbitHarness, count: usize) -> Vec<Message> {
+    let mut published = Vec::new();
+    for n in 0..count {
+        let message =
+            message("fail.here", &n.to_string()).with_header("own", "header").with_key("k").unwrap();
+        publish(&harness.bus, message.clone()).await.unwrap();
+        published.push(message);
+    }
+    published
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_letter_goes_to_its_group_only_and_begins_anew() {
+    let harness = RabbitHarness::start().await;
+    let mut failing = harness.bus.consume(&group("failing", "fail.*")).await.unwrap();
+    let mut working = harness.bus.consume(&group("working", "fail.*")).await.unwrap();
+    let doomed = publish_some(&harness, 1).await.remove(0);
+    next(&mut working).await.ack().await.unwrap();
+    give_up(&mut failing).await;
+    let letters = harness.rabbit.dead_letters("failing");
+    assert_eq!(letters.count().await.unwrap(), 1);
+    let letter = letters.show(doomed.id().as_str()).await.unwrap().unwrap();
+    assert_eq!((letter.topic.as_str(), letter.attempts), ("fail.here", 4));
+    assert_eq!(letter.reason, Reason::new(ReasonKind::Rejected, "no use"));
+    assert_eq!(letter.exchange.as_deref(), Some("conformance"));
+    assert_eq!(letter.body, doomed.body());
+
+    assert!(letters.replay(doomed.id().as_str()).await.unwrap());
+    let again = next(&mut failing).await;
+    assert_eq!((again.message().id(), again.attempt()), (doomed.id(), 1));
+    assert_eq!(again.message().topic(), doomed.topic());
+    assert_eq!(again.message().headers(), doomed.headers());
+    again.ack().await.unwrap();
+    assert_eq!(letters.count().await.unwrap(), 0);
+    assert!(tokio::time::timeout(Duration::from_millis(300), working.next()).await.is_err());
+    assert!(!letters.replay(doomed.id().as_str()).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_at_letters_leaves_them_in_their_order() {
+    let harness = RabbitHarness::start().await;
+    let mut failing = harness.bus.consume(&group("failing", "fail.*")).await.unwrap();
+    let doomed = publish_some(&harness, 5).await;
+    for _ in 0..5 {
+        give_up(&mut failing).await;
+    }
+    let letters = harness.rabbit.dead_letters("failing");
+    let ids = |letters: Vec<tbx_bus::rabbitmq::StoredLetter>| {
+        letters.into_iter().map(|letter| MessageId::new(&letter.id).unwrap()).collect::<Vec<_>>()
+    };
+    let published: Vec<MessageId> = doomed.iter().map(|message| message.id().clone()).collect();
+    for _ in 0..30 {
+        assert_eq!(ids(letters.list(3).await.unwrap()), published[..3]);
+    }
+    assert!(letters.drop(published[1].as_str()).await.unwrap());
+    assert!(!letters.drop(published[1].as_str()).await.unwrap());
+    assert!(letters.show(published[3].as_str()).await.unwrap().is_some());
+    let left = [0, 2, 3, 4].map(|n: usize| published[n].clone());
+    assert_eq!(ids(letters.list(100).await.unwrap()), left);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_letters_of_a_group_that_is_not_there_are_an_error_with_its_name() {
+    let harness = RabbitHarness::start().await;
+    let error = harness.rabbit.dead_letters("nobody").list(10).await.unwrap_err();
+    assert_eq!(error.kind(), BusErrorKind::Declaration);
+    assert!(error.to_string().contains("there is no group `nobody`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_event_goes_to_the_letters_as_it_came_and_holds_up_nothing() {
+    let harness = RabbitHarness::start().await;
+    let mut readers = harness.bus.consume(&group("readers", "#").with_prefetch(1)).await.unwrap();
+    let foreign =
+        BasicProperties::default().with_content_type("text/plain".into()).with_expiration("60000".into());
+    let channel = harness.foreign_channel().await;
+    let options = BasicPublishOptions::default();
+    channel
+        .basic_publish("conformance".into(), "from.elsewhere".into(), options, b"what is this", foreign)
+        .await
+        .unwrap();
+    publish(&harness.bus, message("from.us", "")).await.unwrap();
+    let delivery = next(&mut readers).await;
+    assert_eq!(delivery.message().topic().as_str(), "from.us");
+    delivery.ack().await.unwrap();
+
+    let letters = harness.rabbit.dead_letters("readers").list(10).await.unwrap();
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert_eq!(letters[0].reason.kind, ReasonKind::Unreadable);
+    assert_eq!((letters[0].topic.as_str(), &letters[0].body[..]), ("from.elsewhere", &b"what is this"[..]));
+    assert_eq!(letters[0].content_type.as_deref(), Some("text/plain"));
+    assert!(letters[0].to_dead_letter().is_none());
+    assert!(!letters[0].id.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_the_broker_made_reads_like_one_of_ours() {
+    let harness = RabbitHarness::start().await;
+    harness.bus.declare(&group("limited", "fail.*").with_delivery_limit(1)).await.unwrap();
+    let doomed = publish_some(&harness, 1).await.remove(0);
+    let channel = harness.foreign_channel().await;
+    let mut consumer = channel
+        .basic_consume("limited".into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
+        .await
+        .unwrap();
+    let letters = harness.rabbit.dead_letters("limited");
+    let returning = async {
+        while let Some(Ok(delivery)) = futures_util::StreamExt::next(&mut consumer).await {
+            delivery.reject(BasicRejectOptions { requeue: true }).await.unwrap();
+        }
+    };
+    let letter = soon(async {
+        tokio::select! {
+            () = returning => panic!("the consumer ended"),
+            letter = async {
+                loop {
+                    if let Some(letter) = letters.list(1).await.unwrap().pop() {
+                        return letter;
+                    }
+                }
+            } => letter,
+        }
+    })
+    .await;
+    assert_eq!(letter.reason.kind, ReasonKind::DeliveryLimit);
+    assert_eq!((letter.id.as_str(), letter.topic.as_str()), (doomed.id().as_str(), "fail.here"));
+    assert_eq!(letter.exchange.as_deref(), Some("conformance"));
+    let letter = letter.to_dead_letter().unwrap();
+    assert_eq!((letter.message.body(), letter.message.headers()), (doomed.body(), doomed.headers()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_are_counted_through_retries_drops_and_other_consumers() {
+    let harness = RabbitHarness::start().await;
+    let readers = group("readers", "count.*");
+    let mut deliveries = harness.bus.consume(&readers).await.unwrap();
+    publish(&harness.bus, message("count.me", "")).await.unwrap();
+    for attempt in 1..=6 {
+        let delivery = next(&mut deliveries).await;
+        assert_eq!((delivery.attempt(), delivery.is_redelivered()), (attempt, attempt > 1));
+        match attempt % 3 {
+            0 => drop(delivery),
+            1 => delivery.retry(Duration::from_millis(1)).await.unwrap(),
+            _ => {
+                drop(deliveries);
+                drop(delivery);
+                deliveries = harness.bus.consume(&readers).await.unwrap();
+            }
+        }
+    }
+    assert_eq!(next(&mut deliveries).await.attempt(), 7);
+    assert_eq!(harness.rabbit.stats().put_off, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_and_a_letter_find_their_queues_when_those_were_deleted() {
+    let harness = RabbitHarness::start().await;
+    let mut deliveries = harness.bus.consume(&group("readers", "gone.*")).await.unwrap();
+    publish(&harness.bus, message("gone.soon", "")).await.unwrap();
+    next(&mut deliveries).await.retry(Duration::from_millis(1)).await.unwrap();
+    let again = next(&mut deliveries).await;
+    harness.vhost.delete_queue("readers.retry.50");
+    again.retry(Duration::from_millis(1)).await.unwrap();
+    harness.vhost.delete_queue("readers.dead");
+    give_up(&mut deliveries).await;
+    assert_eq!(harness.rabbit.dead_letters("readers").count().await.unwrap(), 1);
+}
