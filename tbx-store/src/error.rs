@@ -24,6 +24,10 @@ pub enum StoreErrorKind {
     Schema,
     /// Another process has the database file.
     Locked,
+    /// The database lets nobody in with these credentials, or the role may not do this.
+    Denied,
+    /// The database does not exist and could not be created.
+    Missing,
     /// A rule of the database, such as a unique index, forbids it.
     Constraint,
     /// What was given cannot be used, such as an address that is none.
@@ -64,6 +68,8 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Corrupt => "stored data cannot be read",
             StoreErrorKind::Schema => "the database schema does not fit",
             StoreErrorKind::Locked => "another process uses the database",
+            StoreErrorKind::Denied => "the database refuses it",
+            StoreErrorKind::Missing => "there is no such database",
             StoreErrorKind::Constraint => "a rule of the database forbids it",
             StoreErrorKind::Invalid => "it cannot be used",
         };

@@ -2,8 +2,17 @@
 
 #[cfg(feature = "cache")]
 pub mod cache;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod dead_letter;
 mod error;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod housekeeping;
 pub mod outbox;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod record;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "students")]

@@ -2,6 +2,10 @@
 
 mod contract;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 pub use contract::{Cache, CacheError, CacheVersion, Cached};
 pub use memory::MemoryCache;
+#[cfg(feature = "redis")]
+pub use redis::RedisCache;

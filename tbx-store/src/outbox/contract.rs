@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tbx_bus::{DeadLetter, Reason};
+use tokio_util::sync::CancellationToken;
 
 use super::OutboxEntry;
 use crate::StoreError;
@@ -11,12 +12,33 @@ use crate::StoreError;
 ///
 /// # Contract
 ///
-/// - One relay works on a store at a time.
+/// - One relay works on a store value and its clones at a time. Whether other values may work on the same tables, in this or another process, is the
+///   backend's to say; where they may, no message is with two of them unless one was taken for dead.
 /// - Every call is one transaction: it happens whole or not at all.
 /// - A message is claimed only when no older message of its channel and key is unsettled.
 #[async_trait]
 pub trait OutboxStore: Send + Sync {
-    /// Messages that were handed over and never settled, oldest first: called once, before anything is claimed. They stay handed over.
+    /// Does what the store needs done beside the relay, such as keeping a lease, until `stop` is cancelled; then gives back what it holds. The relay
+    /// runs it from before its first call until after its last.
+    ///
+    /// `counted` are the channels whose messages are handled within this process. Any of those may end it, so their attempts must be counted before
+    /// they are handed over; elsewhere a store may spare itself that.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it gives nothing back, as in a crash.
+    async fn attend(&self, counted: &[&str], stop: CancellationToken) {
+        let _ = counted;
+        stop.cancelled().await;
+    }
+
+    /// What became of the store's hold on messages since this was last asked.
+    fn tidings(&self) -> Tidings {
+        Tidings::default()
+    }
+
+    /// Messages that were handed over and never settled, oldest first: called before anything is claimed, and again whenever
+    /// [`tidings`](Self::tidings) say so. They stay handed over.
     ///
     /// # Errors
     ///
@@ -114,12 +136,31 @@ pub enum Settlement {
     },
 }
 
+impl Settlement {
+    /// The message.
+    #[must_use]
+    pub fn entry(&self) -> &OutboxEntry {
+        match self {
+            Self::Done { entry, .. } | Self::Later { entry, .. } | Self::GivenUp { entry, .. } => entry,
+        }
+    }
+}
+
+/// What became of a store's hold on messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tidings {
+    /// Messages that are handed over and not this relay's any more, because another has taken over: forget them.
+    pub lost: Vec<i64>,
+    /// Messages of others were taken over that may have ended their process: see [`OutboxStore::left_behind`].
+    pub left_behind: bool,
+}
+
 /// How much is in the outbox.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutboxStats {
-    /// Waiting to be handed over, those behind an older one of their key included.
+    /// Waiting to be handed over, those behind an older one of their key included. A backend may estimate large numbers.
     pub pending: u64,
-    /// Handed over and not settled.
+    /// Handed over by this process and not settled.
     pub handed: u64,
     /// Stored dead letters.
     pub dead: u64,

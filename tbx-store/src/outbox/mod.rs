@@ -16,8 +16,9 @@ mod entry;
 mod recovery;
 mod relay;
 mod route;
+mod under_way;
 
-pub use contract::{OutboxStats, OutboxStore, Settlement};
+pub use contract::{OutboxStats, OutboxStore, Settlement, Tidings};
 pub use entry::OutboxEntry;
 pub use relay::{Relay, RelayState};
 pub use route::Route;

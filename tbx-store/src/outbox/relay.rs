@@ -5,17 +5,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use tbx_bus::Backoff;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::route::Carried;
-use super::{OutboxEntry, OutboxStore, Route, Settlement};
+use super::under_way::UnderWay;
+use super::{OutboxStore, Route, Settlement};
 
 /// How long the relay sleeps when nobody wakes it: the net under lost wake-ups and appends by other programs.
-const SWEEP: Duration = Duration::from_secs(1);
+pub(super) const SWEEP: Duration = Duration::from_secs(1);
+
+/// How long settlements are gathered while much is under way, to be written together.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// Takes messages from an outbox to the buses of their channels.
 ///
@@ -94,10 +96,21 @@ impl Relay {
     ///
     /// Dropping the future is like a crash: what was handed over is tried again by the next run.
     pub async fn run(self, stop: CancellationToken) {
-        let mut under_way = UnderWay::default();
-        self.recover(&mut under_way, &stop).await;
-        self.relay(&mut under_way, &stop).await;
-        self.drain(under_way).await;
+        let handled_within: Vec<&str> = self
+            .routes
+            .values()
+            .filter(|route| route.handles_within())
+            .map(|route| &*route.channel)
+            .collect();
+        let done = CancellationToken::new();
+        let work = async {
+            let mut under_way = UnderWay::default();
+            self.recover(&mut under_way, &stop).await;
+            self.relay(&mut under_way, &stop).await;
+            self.drain(under_way).await;
+            done.cancel();
+        };
+        tokio::join!(Box::pin(work), self.store.attend(&handled_within, done.clone()));
         self.state.send_replace(RelayState::Stopped);
     }
 
@@ -106,6 +119,11 @@ impl Relay {
         let mut settlements = Vec::new();
         let mut failures = 0;
         while !stop.is_cancelled() {
+            let tidings = self.store.tidings();
+            under_way.forget(&tidings.lost);
+            if tidings.left_behind {
+                self.recover(under_way, stop).await;
+            }
             under_way.collect_ended(&mut settlements);
             let free = self.free_places(under_way);
             match self.store.settle_and_claim(&settlements, &free, Utc::now()).await {
@@ -113,6 +131,7 @@ impl Relay {
                     failures = 0;
                     settlements.clear();
                     self.report(RelayState::Running);
+                    under_way.start_again(&self.routes);
                     for entry in entries {
                         under_way.start(&self.routes, entry);
                     }
@@ -141,22 +160,39 @@ impl Relay {
         settlements: &mut Vec<Settlement>,
         stop: &CancellationToken,
     ) {
-        let now = Utc::now();
-        under_way.put_off.retain(|due| *due > now);
-        let next_due = under_way.put_off.iter().min();
-        let pause = next_due.map_or(SWEEP, |due| (*due - now).to_std().unwrap_or_default().min(SWEEP));
+        let pause = under_way.next_due(Utc::now()).map_or(SWEEP, |pause| pause.min(SWEEP));
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.store.appended() => {}
-            Some(settlement) = under_way.ended() => settlements.push(settlement),
+            Some(settlement) = under_way.ended() => {
+                settlements.push(settlement);
+                self.gather(under_way, settlements).await;
+            }
             () = tokio::time::sleep(pause) => {}
         }
     }
 
+    /// While more than half of what may be under way is, waits a moment for more that ends: one transaction then settles it all. Nobody waits for
+    /// that, as long as there are enough others under way.
+    async fn gather(&self, under_way: &mut UnderWay, settlements: &mut Vec<Settlement>) {
+        let window: usize = self.routes.values().map(|route| route.window).sum();
+        let deadline = tokio::time::Instant::now() + GATHER;
+        while under_way.len() * 2 > window && settlements.len() * 4 < window {
+            match tokio::time::timeout_at(deadline, under_way.ended()).await {
+                Ok(Some(settlement)) => settlements.push(settlement),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    /// What may be claimed. A few free places are not worth a look: they are taken together with the next ones.
     fn free_places(&self, under_way: &UnderWay) -> Vec<(&str, usize)> {
         self.routes
             .values()
-            .map(|route| (&*route.channel, route.window.saturating_sub(under_way.count(&route.channel))))
+            .map(|route| {
+                let free = route.window.saturating_sub(under_way.count(&route.channel));
+                (&*route.channel, if free * 8 >= route.window { free } else { 0 })
+            })
             .collect()
     }
 
@@ -171,15 +207,13 @@ impl Relay {
         let in_time = tokio::time::timeout(self.drain_timeout, all_ended).await.is_ok();
         if !in_time {
             tracing::info!(
-                left = under_way.entries.len(),
+                left = under_way.len(),
                 "stopping with messages under way, they will be relayed again"
             );
         }
-        under_way.tasks.shutdown().await;
         let now = Utc::now();
-        let given_back =
-            under_way.entries.into_values().map(|entry| Settlement::Later { entry, at: now, counts: false });
-        settlements.extend(given_back);
+        let rest = under_way.abandon().await;
+        settlements.extend(rest.into_iter().map(|entry| Settlement::Later { entry, at: now, counts: false }));
         if settlements.is_empty() {
             return;
         }
@@ -195,92 +229,6 @@ impl Relay {
             *current = state;
             differs
         });
-    }
-}
-
-/// The messages that are handed over and not settled.
-#[derive(Debug, Default)]
-pub(super) struct UnderWay {
-    tasks: JoinSet<Carried>,
-    entries: HashMap<i64, OutboxEntry>,
-    task_ids: HashMap<tokio::task::Id, i64>,
-    by_channel: HashMap<Arc<str>, usize>,
-    /// How often the bus refused a message in a row, to spread its tries.
-    failures: HashMap<i64, u32>,
-    /// When messages that were put off are due; the sweep finds those of earlier runs.
-    put_off: Vec<DateTime<Utc>>,
-    unsettled: Vec<Settlement>,
-}
-
-impl UnderWay {
-    pub(super) fn start(&mut self, routes: &HashMap<Arc<str>, Route>, entry: OutboxEntry) {
-        let Some(route) = routes.get(&entry.channel).cloned() else { return };
-        let failures = self.failures.get(&entry.id).copied().unwrap_or_default();
-        *self.by_channel.entry(Arc::clone(&entry.channel)).or_default() += 1;
-        self.entries.insert(entry.id, entry.clone());
-        let id = entry.id;
-        let task = self.tasks.spawn(async move { route.carry(entry, failures).await });
-        self.task_ids.insert(task.id(), id);
-    }
-
-    /// The next message that came to an end; `None` when none is under way.
-    pub(super) async fn ended(&mut self) -> Option<Settlement> {
-        loop {
-            let ended = self.tasks.join_next_with_id().await?;
-            if let Some(settlement) = self.conclude(ended) {
-                return Some(settlement);
-            }
-        }
-    }
-
-    fn collect_ended(&mut self, settlements: &mut Vec<Settlement>) {
-        while let Some(ended) = self.tasks.try_join_next_with_id() {
-            settlements.extend(self.conclude(ended));
-        }
-    }
-
-    fn conclude(&mut self, ended: Result<(tokio::task::Id, Carried), JoinError>) -> Option<Settlement> {
-        match ended {
-            Ok((task, carried)) => {
-                self.task_ids.remove(&task);
-                Some(self.take(carried))
-            }
-            Err(error) => {
-                // Only a panic in a publisher gets here. What came of the message is unknown, so it is published again.
-                tracing::error!(%error, "publishing ended without an answer");
-                let id = self.task_ids.remove(&error.id())?;
-                let entry = self.entries.get(&id).cloned()?;
-                Some(self.take(Carried::Failed { entry, delay: SWEEP }))
-            }
-        }
-    }
-
-    fn take(&mut self, carried: Carried) -> Settlement {
-        let id = carried.id();
-        if let Some(entry) = self.entries.remove(&id)
-            && let Some(count) = self.by_channel.get_mut(&entry.channel)
-        {
-            *count = count.saturating_sub(1);
-        }
-        match carried {
-            Carried::Failed { .. } => *self.failures.entry(id).or_default() += 1,
-            Carried::Settled(_) => {
-                self.failures.remove(&id);
-            }
-        }
-        let settlement = carried.into_settlement(Utc::now());
-        if let Settlement::Later { at, .. } = &settlement {
-            self.put_off.push(*at);
-        }
-        settlement
-    }
-
-    pub(super) fn holds(&self, id: i64) -> bool {
-        self.entries.contains_key(&id)
-    }
-
-    fn count(&self, channel: &str) -> usize {
-        self.by_channel.get(channel).copied().unwrap_or_default()
     }
 }
 

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use tbx_bus::{Backoff, BusError, BusErrorKind, Publisher, Reason, ReasonKind, SettlesOn};
+use tbx_bus::{
+    Backoff, BusError, BusErrorKind, Message, Publisher, Reason, ReasonKind, Receipt, SettlesOn, span,
+};
+use tracing::Instrument as _;
 
 use super::{OutboxEntry, Settlement};
 
@@ -42,45 +44,80 @@ impl Route {
         self
     }
 
+    /// Whether messages are handled within this process, where any of them may end it.
+    pub(super) fn handles_within(&self) -> bool {
+        self.publisher.capabilities().settles_on != SettlesOn::Accepted
+    }
+
     /// Publishes and waits until the bus answers for the message.
     pub(super) async fn carry(&self, entry: OutboxEntry, failures: u32) -> Carried {
-        match self.publish(&entry).await {
-            Ok(dead_letters) => Carried::Settled(Settlement::Done { entry, dead_letters }),
-            Err(error) if !is_hopeless(&error) => {
-                let delay = self.backoff.delay(failures + 1);
-                tracing::warn!(
-                    channel = %self.channel,
-                    message = %entry.message.id(),
-                    %error,
-                    delay_ms = delay.as_millis() as u64,
-                    "not published, trying again"
-                );
-                Carried::Failed { entry, delay }
-            }
+        let (message, sending) = span::sending(entry.message.clone(), &self.channel);
+        let handed = match self.hand_over(message).instrument(sending.clone()).await {
+            Ok(handed) => handed,
             Err(error) => {
-                tracing::error!(channel = %self.channel, message = %entry.message.id(), %error, "cannot be published");
-                let reason = Reason::new(ReasonKind::Unpublishable, error.to_string());
-                Carried::Settled(Settlement::GivenUp { entry, reason })
+                span::failed(&sending, &error);
+                return sending.in_scope(|| self.failed(entry, &error, failures));
             }
+        };
+        // Sent: what consumers take is told by spans of theirs.
+        drop(sending);
+        match handed {
+            Handed::Safe => Carried::Settled(Settlement::Done { entry, dead_letters: Vec::new() }),
+            Handed::Pending(receipt) => match receipt.finished().await {
+                Ok(finished) => {
+                    Carried::Settled(Settlement::Done { entry, dead_letters: finished.into_dead_letters() })
+                }
+                Err(error) => self.failed(entry, &error, failures),
+            },
         }
     }
 
-    async fn publish(&self, entry: &OutboxEntry) -> Result<Vec<tbx_bus::DeadLetter>, BusError> {
-        let publishing = self.publisher.publish(entry.message.clone());
+    async fn hand_over(&self, message: Message) -> Result<Handed, BusError> {
+        let publishing = self.publisher.publish(message);
         let timed_out = |_| BusError::new(BusErrorKind::Blocked, "no answer in time");
         match self.publisher.capabilities().settles_on {
             SettlesOn::Accepted => {
                 let accepted = async { publishing.await?.accepted().await };
                 tokio::time::timeout(ACCEPT_TIMEOUT, accepted).await.map_err(timed_out)??;
-                Ok(Vec::new())
+                Ok(Handed::Safe)
             }
             // Handlers may take as long as they need; the window bounds how much waits for them.
             _ => {
                 let receipt = tokio::time::timeout(ACCEPT_TIMEOUT, publishing).await.map_err(timed_out)??;
-                Ok(receipt.finished().await?.into_dead_letters())
+                Ok(Handed::Pending(receipt))
             }
         }
     }
+
+    fn failed(&self, entry: OutboxEntry, error: &BusError, failures: u32) -> Carried {
+        let message_id = entry.message.id();
+        if is_hopeless(error) {
+            tracing::error!(channel = %self.channel, %message_id, %error, "cannot be published");
+            let reason = Reason::new(ReasonKind::Unpublishable, error.to_string());
+            return Carried::Settled(Settlement::GivenUp { entry, reason });
+        }
+        let delay = self.backoff.delay(failures + 1);
+        tracing::warn!(
+            channel = %self.channel,
+            %message_id,
+            %error,
+            delay_ms = delay.as_millis() as u64,
+            "not published, trying again"
+        );
+        if is_of_the_message(error) {
+            Carried::Refused { entry, delay }
+        } else {
+            Carried::Unreached { id: entry.id, delay }
+        }
+    }
+}
+
+/// What the bus said when it took a message.
+enum Handed {
+    /// It answers for it now.
+    Safe,
+    /// It answers for it when its groups are done.
+    Pending(Receipt),
 }
 
 impl fmt::Debug for Route {
@@ -97,33 +134,23 @@ fn is_hopeless(error: &BusError) -> bool {
     matches!(error.kind(), BusErrorKind::TooLarge | BusErrorKind::Unsupported)
 }
 
+/// Whether the bus refused this message, and may take others.
+fn is_of_the_message(error: &BusError) -> bool {
+    matches!(error.kind(), BusErrorKind::Unroutable | BusErrorKind::Declaration)
+}
+
 /// What came of carrying an entry.
 #[derive(Debug)]
 pub(super) enum Carried {
     Settled(Settlement),
-    /// The bus did not take it; the attempt does not count against the message.
-    Failed {
+    /// The bus does not take this message now; the attempt does not count against it.
+    Refused {
         entry: OutboxEntry,
         delay: Duration,
     },
-}
-
-impl Carried {
-    pub(super) fn into_settlement(self, now: DateTime<Utc>) -> Settlement {
-        match self {
-            Self::Settled(settlement) => settlement,
-            Self::Failed { entry, delay } => Settlement::Later { entry, at: now + delay, counts: false },
-        }
-    }
-
-    pub(super) fn id(&self) -> i64 {
-        match self {
-            Self::Settled(
-                Settlement::Done { entry, .. }
-                | Settlement::Later { entry, .. }
-                | Settlement::GivenUp { entry, .. },
-            )
-            | Self::Failed { entry, .. } => entry.id,
-        }
-    }
+    /// The bus takes nothing now, or did not answer.
+    Unreached {
+        id: i64,
+        delay: Duration,
+    },
 }

@@ -1,45 +1,17 @@
 //! Deciding about dead letters.
 
-use bytes::Bytes;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 use tbx_bus::Message;
 
-use super::{SqliteOutbox, StoredDeadLetter, record, store_error};
-use crate::StoreError;
+use super::{SqliteOutbox, store_error};
+use crate::dead_letter::{FiledLetter, Replayed, StoredDeadLetter};
+use crate::{StoreError, record};
 
 /// The dead letters of all channels, for whoever looks at them and decides. A clone is the same office.
 #[derive(Debug, Clone)]
 pub struct DeadLetterOffice {
     pool: SqlitePool,
-}
-
-/// A dead letter with what is stored of it, also when that cannot be read as a message.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct FiledLetter {
-    /// The channel it was on.
-    pub channel: String,
-    /// The topic, as stored.
-    pub topic: String,
-    /// The body, as stored.
-    pub body: Bytes,
-    /// The letter.
-    pub letter: StoredDeadLetter,
-}
-
-/// What became of a letter that was to be replayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Replayed {
-    /// It is in the outbox again, and no longer a dead letter.
-    Queued,
-    /// There is no such letter.
-    Absent,
-    /// What is stored of it is no message; it stays a dead letter.
-    Unreadable,
-    /// Its message is still in the outbox, on its way to its groups; it stays a dead letter.
-    UnderWay,
 }
 
 const COLUMNS: &str =

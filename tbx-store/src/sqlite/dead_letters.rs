@@ -1,40 +1,19 @@
 //! Dead letters in a table.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 use tbx_bus::{DeadLetter, DeadLetterSink, Message, Reason};
 
-use super::{record, store_error};
-use crate::StoreError;
+use super::store_error;
+use crate::dead_letter::StoredDeadLetter;
+use crate::{StoreError, record};
 
 /// The dead letters of one channel. Also a sink for a bus.
 #[derive(Debug, Clone)]
 pub struct SqliteDeadLetters {
     pool: SqlitePool,
     channel: String,
-}
-
-/// A dead letter with what the store knows of it.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct StoredDeadLetter {
-    /// Its number in the store.
-    pub id: i64,
-    /// The id of the message.
-    pub message_id: String,
-    /// The message as it was published; `None` when what is stored of it cannot be read.
-    pub message: Option<Message>,
-    /// The group that gave it up.
-    pub group: String,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// The kind of reason, as [`ReasonKind::as_str`](tbx_bus::ReasonKind::as_str) writes it.
-    pub reason: String,
-    /// What exactly.
-    pub detail: String,
-    /// When it was given up.
-    pub died_at: DateTime<Utc>,
 }
 
 impl SqliteDeadLetters {

@@ -7,26 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Database, SqliteInbox, SqliteOutbox};
 use crate::StoreError;
+use crate::housekeeping::Retention;
 use crate::outbox::OutboxStore;
 
 /// Few enough that a writer behind a batch hardly waits.
 const BATCH: u32 = 500;
 const INTERVAL: Duration = Duration::from_secs(60);
-
-/// How long what is done is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Published messages; 10 minutes unless set. For looking at, no more.
-    pub outbox: Duration,
-    /// Handled messages; 7 days unless set. Must exceed the longest time after which a message may come again.
-    pub inbox: Duration,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { outbox: Duration::from_secs(600), inbox: Duration::from_secs(7 * 24 * 3600) }
-    }
-}
 
 /// Purges outbox and inbox once a minute. Whoever does not run it calls [`OutboxStore::purge`] and [`SqliteInbox::purge`] now and then, or the
 /// tables grow for ever.

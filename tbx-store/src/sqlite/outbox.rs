@@ -11,9 +11,9 @@ use tbx_bus::{Message, ReasonKind};
 use tokio::sync::Notify;
 
 use super::dead_letters::SqliteDeadLetters;
-use super::{Database, record, store_error};
-use crate::StoreError;
+use super::{Database, store_error};
 use crate::outbox::{OutboxEntry, OutboxStats, OutboxStore, Settlement};
+use crate::{StoreError, record};
 
 const PENDING: i64 = 0;
 const HANDED: i64 = 1;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tbx_bus::Publisher;
-use tbx_core::published::StudentMessage;
+use tbx_bus::{Publisher, span};
+use tbx_core::published::{NOTIFICATIONS_CHANNEL, StudentMessage};
 use tbx_core::{AnnounceError, Announcer, Context, Student, StudentEvent};
+use tracing::Instrument as _;
 
 use super::message::message;
 
@@ -38,12 +39,15 @@ impl Announcer for BusAnnouncer {
     ) -> Result<(), AnnounceError> {
         let announcement = message(&StudentMessage::cached(cause, student, context.now), context)
             .map_err(|error| AnnounceError::new(Box::new(error)))?;
+        let (announcement, sending) = span::sending(announcement, NOTIFICATIONS_CHANNEL);
         let accepted = async { self.notifications.publish(announcement).await?.accepted().await };
-        match tokio::time::timeout(TIMEOUT, accepted).await {
+        let accepted = tokio::time::timeout(TIMEOUT, accepted).instrument(sending.clone()).await;
+        let announced = match accepted {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(AnnounceError::new(error)),
             Err(elapsed) => Err(AnnounceError::new(elapsed)),
-        }
+        };
+        announced.inspect_err(|error| span::failed(&sending, error))
     }
 }
 

@@ -10,7 +10,7 @@ use tbx_core::{CacheLookup, Student, StudentCache, StudentRef};
 
 use crate::cache::{Cache, CacheVersion, Cached};
 
-/// Keeps each student under its id and under its number.
+/// Keeps each student under its id and under its number. A cache that fails is gone on without; it tells of its outages itself.
 #[derive(Clone)]
 pub struct CachedStudents {
     cache: Arc<dyn Cache>,
@@ -27,7 +27,7 @@ impl CachedStudents {
         for key in [key(StudentRef::Id(student.id)), key(StudentRef::Number(student.number))] {
             let entry = Cached { version, value: value.clone() };
             if let Err(error) = self.cache.put(&key, entry).await {
-                tracing::warn!(%error, cause = ?std::error::Error::source(&error), "student not cached");
+                tracing::debug!(%error, cause = ?std::error::Error::source(&error), "student not cached");
             }
         }
     }
@@ -47,7 +47,7 @@ impl StudentCache for CachedStudents {
             Ok(Some(entry)) => entry,
             Ok(None) => return CacheLookup::Miss,
             Err(error) => {
-                tracing::warn!(%error, cause = ?std::error::Error::source(&error), "cache not read");
+                tracing::debug!(%error, cause = ?std::error::Error::source(&error), "cache not read");
                 return CacheLookup::Miss;
             }
         };

@@ -3,6 +3,11 @@
 mod announcer;
 mod cache;
 mod message;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod search;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 pub use announcer::BusAnnouncer;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tbx_bus::consumer::{Consumer, Failure, Incoming};
-use tbx_bus::{Backoff, Group, MemoryBus, RetryPolicy, TopicPattern};
+use tbx_bus::{Backoff, Group, MemoryBus, RetryPolicy, TopicPattern, TraceContext};
 use tbx_store::outbox::{OutboxStore, Relay, RelayState, Route};
 use tbx_store::sqlite::SqliteDeadLetters;
 use tokio::sync::mpsc;
@@ -211,5 +211,21 @@ async fn after_a_crash_what_was_under_way_is_tried_alone_and_only_the_culprit_is
         (letter.message_id.as_str(), letter.reason.as_str(), letter.attempts),
         (culprit.id().as_str(), "crashed", 5)
     );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_leaves_as_a_part_of_its_trace_with_a_span_of_its_own() {
+    let (fixture, bus) = (fixture().await, MemoryBus::new());
+    let trace = TraceContext::generate().with_tracestate("vendor=1");
+    let (running, mut told) = run(relay(&fixture, &bus), &bus);
+    fixture.append("c", &message("a", Some("k")).with_trace(Some(trace.clone()))).await;
+    fixture.append("c", &message("a", Some("k"))).await;
+    let sent = next(&mut told).await;
+    let sent = sent.message.trace().unwrap();
+    assert_eq!((sent.trace_id(), sent.tracestate()), (trace.trace_id(), trace.tracestate()));
+    assert_ne!(sent.span_id(), trace.span_id());
+    assert_eq!(next(&mut told).await.message.trace(), None, "no trace is made up");
+    settled(&fixture).await;
     running.stop().await;
 }

@@ -1,0 +1,190 @@
+//! What this process holds, as far as it knows.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::FOREIGN;
+use crate::outbox::{OutboxEntry, Tidings};
+
+/// Estates, what is under way in them, and where the search for more goes on.
+#[derive(Debug, Default)]
+pub(super) struct Hold {
+    /// Who this relay is to the others.
+    holder: Uuid,
+    /// What it appends to; none while no relay runs.
+    own: Option<Uuid>,
+    /// Until when the lease holds, by a clock that is not ahead of the server's.
+    until: Option<Instant>,
+    /// Each estate held, with its epoch.
+    estates: HashMap<Uuid, i32>,
+    /// Estates taken over from the dead whose charged messages have not been looked at.
+    deserted: HashSet<Uuid>,
+    under_way: HashMap<i64, Claim>,
+    busy_keys: HashSet<(Arc<str>, String)>,
+    lost: Vec<i64>,
+    counted: HashSet<String>,
+    cursors: HashMap<(Uuid, String), Cursor>,
+    waits_for_others: bool,
+}
+
+/// What a message under way was claimed as.
+#[derive(Debug, Clone)]
+pub(super) struct Claim {
+    pub(super) owner: Uuid,
+    pub(super) epoch: i32,
+    key: Option<(Arc<str>, String)>,
+}
+
+/// Where the next look goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Cursor {
+    pub(super) key: String,
+    pub(super) id: i64,
+    /// Whether it began again from the start, so that the next end is the end.
+    pub(super) again: bool,
+}
+
+impl Hold {
+    /// A relay begins, as somebody new.
+    pub(super) fn begin(&mut self, counted: &[&str]) {
+        let lost = self.under_way.keys().copied().collect();
+        *self = Self {
+            holder: Uuid::new_v4(),
+            lost,
+            counted: counted.iter().map(|channel| (*channel).to_owned()).collect(),
+            ..Self::default()
+        };
+    }
+
+    pub(super) fn end(&mut self) {
+        (self.own, self.until) = (None, None);
+        self.estates.clear();
+    }
+
+    pub(super) fn holder(&self) -> Uuid {
+        self.holder
+    }
+
+    /// Until when a lease lasted that was asked for at `asked` is known only to the caller: this notes what the server answered.
+    pub(super) fn renewed(
+        &mut self,
+        own: Uuid,
+        estates: HashMap<Uuid, i32>,
+        deserted: HashSet<Uuid>,
+        until: Instant,
+    ) {
+        for (id, claim) in &self.under_way {
+            if estates.get(&claim.owner) != Some(&claim.epoch) {
+                self.lost.push(*id);
+            }
+        }
+        for id in &self.lost {
+            if let Some(claim) = self.under_way.remove(id)
+                && let Some(key) = claim.key
+            {
+                self.busy_keys.remove(&key);
+            }
+        }
+        self.deserted.extend(deserted);
+        self.deserted.retain(|owner| estates.contains_key(owner));
+        self.cursors.retain(|(owner, _), _| estates.contains_key(owner));
+        self.estates = estates;
+        (self.own, self.until) = (Some(own), Some(until));
+    }
+
+    pub(super) fn own(&self) -> Option<Uuid> {
+        self.own
+    }
+
+    pub(super) fn is_valid(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// While the lease holds, what is appended here is relayed here; else whoever comes first may have it.
+    pub(super) fn estate_to_append_to(&self) -> Uuid {
+        self.own.filter(|_| self.is_valid()).unwrap_or(FOREIGN)
+    }
+
+    pub(super) fn estates(&self) -> Vec<Uuid> {
+        self.estates.keys().copied().collect()
+    }
+
+    /// Estates to claim from: not before what may have ended their last holder was looked at. The own one comes first.
+    pub(super) fn open_estates(&self) -> Vec<Uuid> {
+        let mut open: Vec<_> =
+            self.estates.keys().filter(|owner| !self.deserted.contains(owner)).copied().collect();
+        open.sort_unstable_by_key(|owner| (Some(*owner) != self.own, *owner));
+        open
+    }
+
+    pub(super) fn deserted(&self) -> Vec<Uuid> {
+        self.deserted.iter().copied().collect()
+    }
+
+    pub(super) fn looked_at(&mut self, owners: &[Uuid]) {
+        for owner in owners {
+            self.deserted.remove(owner);
+        }
+    }
+
+    pub(super) fn counts(&self, channel: &str) -> bool {
+        self.counted.contains(channel)
+    }
+
+    /// Notes that a message is under way; refused when its estate was lost meanwhile, or another of its key is under way.
+    pub(super) fn start(&mut self, owner: Uuid, entry: &OutboxEntry) -> bool {
+        let Some(epoch) = self.estates.get(&owner).copied() else { return false };
+        if self.under_way.contains_key(&entry.id) {
+            return false;
+        }
+        let key = entry.message.key().map(|key| (Arc::clone(&entry.channel), key.to_owned()));
+        if let Some(key) = &key
+            && !self.busy_keys.insert(key.clone())
+        {
+            return false;
+        }
+        self.under_way.insert(entry.id, Claim { owner, epoch, key });
+        true
+    }
+
+    pub(super) fn claim_of(&self, id: i64) -> Option<Claim> {
+        self.under_way.get(&id).cloned()
+    }
+
+    pub(super) fn finish(&mut self, id: i64) {
+        if let Some(claim) = self.under_way.remove(&id)
+            && let Some(key) = claim.key
+        {
+            self.busy_keys.remove(&key);
+        }
+    }
+
+    pub(super) fn under_way(&self) -> Vec<i64> {
+        self.under_way.keys().copied().collect()
+    }
+
+    pub(super) fn cursor(&self, owner: Uuid, channel: &str) -> Cursor {
+        self.cursors.get(&(owner, channel.to_owned())).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn set_cursor(&mut self, owner: Uuid, channel: &str, cursor: Cursor) {
+        if self.estates.contains_key(&owner) {
+            self.cursors.insert((owner, channel.to_owned()), cursor);
+        }
+    }
+
+    pub(super) fn waits_for_others(&self) -> bool {
+        self.waits_for_others
+    }
+
+    pub(super) fn set_waits_for_others(&mut self, waits: bool) {
+        self.waits_for_others = waits;
+    }
+
+    pub(super) fn tidings(&mut self) -> Tidings {
+        Tidings { lost: std::mem::take(&mut self.lost), left_behind: !self.deserted.is_empty() }
+    }
+}

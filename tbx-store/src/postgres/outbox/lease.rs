@@ -1,0 +1,165 @@
+//! Keeping the lease: registering, renewing, taking over, giving back.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use super::{FOREIGN, NOTIFICATIONS, PgOutbox};
+use crate::StoreError;
+use crate::postgres::{store_error, within};
+
+/// The payload that tells of estates given back.
+pub(super) const GIVEN_BACK: &str = "given back";
+
+/// How much of a lease counts on this side, in hundredths: clocks differ in speed, if little.
+const MARGIN: u32 = 90;
+
+impl PgOutbox {
+    /// One turn: what is held is renewed, what is free is taken, what is empty is dropped.
+    pub(super) async fn turn(&self) -> Result<(), StoreError> {
+        let asked = Instant::now();
+        let (holder, own) = {
+            let hold = self.hold();
+            (hold.holder(), hold.own())
+        };
+        let mut connection = self.shared.keep.take().await?;
+        let (own, estates, deserted) =
+            within("renewing the lease", self.turn_on(&mut connection, holder, own)).await?;
+        self.shared.keep.give_back(connection).await;
+        let found_left_behind = !deserted.is_empty();
+        self.hold().renewed(own, estates, deserted, asked + self.lease * MARGIN / 100);
+        let first = self.shared.leased.send_if_modified(|leased| !std::mem::replace(leased, true));
+        if first || found_left_behind {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    async fn turn_on(
+        &self,
+        connection: &mut PgConnection,
+        holder: Uuid,
+        own: Option<Uuid>,
+    ) -> Result<(Uuid, HashMap<Uuid, i32>, HashSet<Uuid>), StoreError> {
+        let failed = |error| store_error("renewing the lease", error);
+        let lease = self.lease.as_secs_f64();
+        let mut estates: HashMap<Uuid, i32> = sqlx::query_as(
+            "UPDATE tbx_estates SET until = clock_timestamp() + make_interval(secs => $2) WHERE holder = $1 \
+             RETURNING owner, epoch",
+        )
+        .bind(holder)
+        .bind(lease)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .collect();
+        let own = match own.filter(|own| estates.contains_key(own)) {
+            Some(own) => own,
+            None => {
+                let fresh = Uuid::new_v4();
+                let epoch = register(connection, fresh, holder, lease).await?;
+                estates.insert(fresh, epoch);
+                fresh
+            }
+        };
+        sqlx::query(include_str!("strays.sql")).execute(&mut *connection).await.map_err(failed)?;
+        let taken = sqlx::query(include_str!("adopt.sql"))
+            .bind(holder)
+            .bind(lease)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed)?;
+        let mut deserted = HashSet::new();
+        for row in &taken {
+            let (owner, epoch, is_deserted): (Uuid, i32, bool) = (row.get(0), row.get(1), row.get(2));
+            if is_deserted {
+                tracing::info!(estate = %owner, epoch, "taking over messages of a relay that is gone");
+                deserted.insert(owner);
+            }
+            estates.insert(owner, epoch);
+        }
+        let emptied: Vec<Uuid> = sqlx::query_scalar(
+            "DELETE FROM tbx_estates e WHERE e.holder = $1 AND e.owner <> $2 AND e.owner <> $3 \
+                 AND NOT EXISTS (SELECT FROM tbx_outbox o WHERE o.owner = e.owner) RETURNING e.owner",
+        )
+        .bind(holder)
+        .bind(own)
+        .bind(FOREIGN)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed)?;
+        for owner in emptied {
+            estates.remove(&owner);
+            deserted.remove(&owner);
+        }
+        Ok((own, estates, deserted))
+    }
+
+    /// Gives everything back, so that others take it at once.
+    pub(super) async fn give_back(&self) -> Result<(), StoreError> {
+        let holder = self.hold().holder();
+        let mut connection = self.shared.keep.take().await?;
+        let failed = |error| store_error("giving back the lease", error);
+        sqlx::query(
+            "UPDATE tbx_estates SET holder = NULL, epoch = epoch + 1, until = 'epoch' WHERE holder = $1",
+        )
+        .bind(holder)
+        .execute(&mut connection)
+        .await
+        .map_err(failed)?;
+        sqlx::query(
+            "DELETE FROM tbx_estates e WHERE e.holder IS NULL AND e.owner <> $1 \
+                 AND NOT EXISTS (SELECT FROM tbx_outbox o WHERE o.owner = e.owner)",
+        )
+        .bind(FOREIGN)
+        .execute(&mut connection)
+        .await
+        .map_err(failed)?;
+        notify(&mut connection, GIVEN_BACK).await
+    }
+
+    /// Tells the other relays to look.
+    pub(super) async fn tell_others(&self) -> Result<(), StoreError> {
+        let holder = self.hold().holder();
+        let mut connection = self.shared.keep.take().await?;
+        within("telling other relays", notify(&mut connection, &holder.to_string())).await?;
+        self.shared.keep.give_back(connection).await;
+        Ok(())
+    }
+
+    /// How long to wait between turns.
+    pub(super) fn pace(&self) -> Duration {
+        self.lease / 3
+    }
+}
+
+async fn register(
+    connection: &mut PgConnection,
+    own: Uuid,
+    holder: Uuid,
+    lease: f64,
+) -> Result<i32, StoreError> {
+    sqlx::query_scalar(
+        "INSERT INTO tbx_estates (owner, holder, until) VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3)) \
+         RETURNING epoch",
+    )
+    .bind(own)
+    .bind(holder)
+    .bind(lease)
+    .fetch_one(connection)
+    .await
+    .map_err(|error| store_error("registering the relay", error))
+}
+
+async fn notify(connection: &mut PgConnection, payload: &str) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_notify($1, $2)")
+        .bind(NOTIFICATIONS)
+        .bind(payload)
+        .execute(connection)
+        .await
+        .map_err(|error| store_error("telling other relays", error))?;
+    Ok(())
+}

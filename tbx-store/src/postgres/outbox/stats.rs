@@ -1,0 +1,39 @@
+//! Counting, at a price that does not grow with the backlog.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+
+use super::PgOutbox;
+use crate::StoreError;
+use crate::outbox::OutboxStats;
+use crate::postgres::{store_error, within};
+
+/// Up to here rows are counted; beyond, what the server remembers of the table's size is the answer.
+const EXACT: i64 = 10_000;
+
+impl PgOutbox {
+    pub(super) async fn count(&self) -> Result<OutboxStats, StoreError> {
+        let handed = self.hold().under_way().len() as u64;
+        let row = within("counting the outbox", async {
+            sqlx::query(
+                "SELECT (SELECT count(*) FROM (SELECT FROM tbx_outbox LIMIT $1) counted), \
+                        (SELECT count(*) FROM (SELECT FROM tbx_dead_letters LIMIT $1) counted), \
+                        (SELECT created_at FROM tbx_outbox ORDER BY created_at LIMIT 1), \
+                        (SELECT reltuples::bigint FROM pg_class WHERE oid = 'tbx_outbox'::regclass), \
+                        (SELECT reltuples::bigint FROM pg_class WHERE oid = 'tbx_dead_letters'::regclass)",
+            )
+            .bind(EXACT)
+            .fetch_one(&self.shared.pool)
+            .await
+            .map_err(|error| store_error("counting the outbox", error))
+        })
+        .await?;
+        let count = |counted: usize, estimated: usize| {
+            let (counted, estimated): (i64, i64) = (row.get(counted), row.get(estimated));
+            let best = if counted < EXACT { counted } else { estimated.max(EXACT) };
+            u64::try_from(best).unwrap_or_default()
+        };
+        let oldest: Option<DateTime<Utc>> = row.get(2);
+        Ok(OutboxStats { pending: count(0, 3).saturating_sub(handed), handed, dead: count(1, 4), oldest })
+    }
+}

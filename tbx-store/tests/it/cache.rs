@@ -1,0 +1,91 @@
+//! The tiers of the cache.
+
+mod memory {
+    use tbx_store::cache::MemoryCache;
+
+    tbx_store::cache_conformance! {
+        test: #[tokio::test(flavor = "multi_thread")],
+        cache: (MemoryCache::new(1 << 20), ()),
+    }
+}
+
+mod redis {
+    use std::time::{Duration, Instant};
+
+    use tbx_services::{Keyspace, Relay};
+    use tbx_store::cache::{Cache, CacheVersion, Cached, RedisCache};
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn cache(url: &str, keyspace: &Keyspace) -> RedisCache {
+        RedisCache::new(url, keyspace.prefix()).unwrap()
+    }
+
+    fn own() -> (RedisCache, Keyspace) {
+        let keyspace = Keyspace::new();
+        (cache(&keyspace.url(), &keyspace), keyspace)
+    }
+
+    tbx_store::cache_conformance! {
+        test: #[tokio::test(flavor = "multi_thread")],
+        cache: own(),
+    }
+
+    fn entry(version: u64) -> Cached {
+        Cached { version: CacheVersion(version, 0), value: Some("x".into()) }
+    }
+
+    async fn back(cache: &RedisCache) {
+        let answering = async {
+            while cache.ping().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, answering).await.expect("back in time");
+        assert!(cache.is_available());
+    }
+
+    #[tokio::test]
+    async fn two_processes_share_entries() {
+        let (one, keyspace) = own();
+        let other = cache(&keyspace.url(), &keyspace);
+        one.put("k", entry(2)).await.unwrap();
+        assert!(!other.put("k", entry(1)).await.unwrap());
+        assert_eq!(other.get("k").await.unwrap(), Some(entry(2)));
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_hangs_costs_one_wait_and_then_none() {
+        let keyspace = Keyspace::new();
+        let relay = Relay::start(keyspace.address()).await;
+        let cache = cache(&keyspace.url_through(&relay), &keyspace);
+        cache.put("k", entry(1)).await.unwrap();
+        relay.hold();
+        let began = Instant::now();
+        assert!(cache.get("k").await.is_err());
+        assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+        assert!(!cache.is_available());
+        let began = Instant::now();
+        for _ in 0..100 {
+            assert!(cache.get("k").await.is_err());
+        }
+        assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+        relay.release();
+        back(&cache).await;
+        assert_eq!(cache.get("k").await.unwrap(), Some(entry(1)));
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_was_away_is_used_again() {
+        let keyspace = Keyspace::new();
+        let relay = Relay::start(keyspace.address()).await;
+        relay.refuse();
+        let cache = cache(&keyspace.url_through(&relay), &keyspace);
+        assert!(cache.put("k", entry(1)).await.is_err());
+        relay.accept();
+        back(&cache).await;
+        relay.cut().await;
+        back(&cache).await;
+        assert!(cache.put("k", entry(2)).await.unwrap());
+    }
+}
