@@ -51,7 +51,8 @@ impl Service<Incoming> for Bridge {
                 event,
                 message.body().clone(),
             )
-            .map_err(Failure::permanent)?;
+            .map_err(Failure::permanent)?
+            .with_trace(incoming.trace.clone());
             history.append(notification).await.map(drop).map_err(Failure::unavailable)
         })
     }

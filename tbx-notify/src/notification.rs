@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tbx_bus::{MessageId, Topic};
+use tbx_bus::{MessageId, Topic, TraceContext};
 use thiserror::Error;
 
 /// One piece of news: under a topic, with an event name for the client and a body of UTF-8 text, JSON as a rule.
@@ -15,6 +15,7 @@ pub struct Notification {
     topic: Topic,
     event: EventName,
     body: Bytes,
+    trace: Option<TraceContext>,
 }
 
 impl Notification {
@@ -31,9 +32,17 @@ impl Notification {
     ) -> Result<Self, BodyNotText> {
         let body = body.into();
         match std::str::from_utf8(&body) {
-            Ok(_) => Ok(Self { id, topic, event, body }),
+            Ok(_) => Ok(Self { id, topic, event, body, trace: None }),
             Err(_) => Err(BodyNotText),
         }
+    }
+
+    /// Sets the trace that it belongs to. It says where the notification came from and is no part of what it says: a history may forget it with the
+    /// copy that is in memory.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// Its identity.
@@ -58,6 +67,12 @@ impl Notification {
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The trace that it belongs to, as far as it is known.
+    #[must_use]
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Epoch(u64);
 impl Epoch {
     /// The epoch with this number.
     #[must_use]
-    pub fn new(number: u64) -> Self {
+    pub const fn new(number: u64) -> Self {
         Self(number)
     }
 

@@ -17,7 +17,8 @@ use crate::{Entry, Epoch, Notification, Position, TopicSet};
 /// - *Once:* a notification whose id the history still knows is not appended again; its first position is returned.
 /// - *Order:* offsets grow by the order of appends and start at 1. What was visible stays where it is until it is trimmed.
 /// - *Durable:* a durable history answers an append after it is stored, and keeps epoch and offsets over a restart. One that lost
-///   entries or starts anew has a new epoch.
+///   entries or starts anew has a new epoch. When that happens while it is open, its offsets go on above every offset it has shown, so that who
+///   reads goes on, and [`position_at`](Self::position_at) tells which offset belongs to which epoch.
 /// - *Trimmed from the old end only,* and remembered by topic, so that a reader is told of a gap when it missed something and only then.
 /// - Any number of tasks may append and read at once.
 #[async_trait]
@@ -38,6 +39,26 @@ pub trait History: Send + Sync {
 
     /// The newest offset, now and from now on.
     fn newest(&self) -> watch::Receiver<u64>;
+
+    /// The position of an offset: with the present epoch, unless the history had another one when it got there.
+    fn position_at(&self, offset: u64) -> Position {
+        Position::new(self.bounds().epoch, offset)
+    }
+
+    /// Whether a position that lies beyond [`bounds`](Self::bounds), or is of another epoch, is one of this history all the same. A history that
+    /// several processes share may be further than this process has seen, and asks where it is stored. Any other answers `false`, at once.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be found out now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    async fn reaches(&self, position: Position) -> Result<bool, HistoryError> {
+        let _ = position;
+        Ok(false)
+    }
 
     /// Up to `limit` entries after the offset `after`, whatever their topic, oldest first.
     ///
@@ -151,6 +172,7 @@ impl Default for Retention {
 #[error("the history failed: {context}")]
 pub struct HistoryError {
     context: String,
+    lasting: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -158,7 +180,7 @@ impl HistoryError {
     /// An error; `context` says what was being done, as a lowercase fragment.
     #[must_use]
     pub fn new(context: impl Into<String>) -> Self {
-        Self { context: context.into(), source: None }
+        Self { context: context.into(), lasting: false, source: None }
     }
 
     /// Adds the cause.
@@ -166,5 +188,18 @@ impl HistoryError {
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Says that no repetition helps until somebody has done something about it.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.lasting = true;
+        self
+    }
+
+    /// Whether the same call may succeed later without anybody's doing.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        !self.lasting
     }
 }

@@ -59,6 +59,30 @@ impl TopicIndex {
         }
     }
 
+    /// Removes every offset before `oldest`.
+    #[cfg(feature = "redis")]
+    pub(super) fn trim_before(&mut self, oldest: u64) {
+        while let Some((offset, topic)) = self.order.front()
+            && *offset < oldest
+        {
+            let (offset, topic) = (*offset, topic.clone());
+            self.trim(&topic, offset);
+        }
+    }
+
+    /// Remembers that a topic was trimmed up to `through`, of which this index may never have known.
+    #[cfg(feature = "redis")]
+    pub(super) fn note_trimmed(&mut self, topic: &Topic, through: u64) {
+        let log = self.topics.entry(topic);
+        if log.offsets.is_empty() {
+            self.emptied.remove(&log.trimmed_through);
+        }
+        log.trimmed_through = log.trimmed_through.max(through);
+        if log.offsets.is_empty() {
+            self.emptied.insert(log.trimmed_through, topic.clone());
+        }
+    }
+
     /// Forgets the topics that were trimmed longest ago, when there are too many of which nothing is kept. Who comes back to one of them, or to any
     /// topic from as far back, is told of a gap to be safe. Returns the forgotten ones.
     pub(super) fn bound(&mut self) -> Vec<Topic> {

@@ -121,6 +121,10 @@ impl History for MemoryHistory {
         self.newest.subscribe()
     }
 
+    fn position_at(&self, offset: u64) -> Position {
+        Position::new(self.epoch, offset)
+    }
+
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Arc<Entry>>, HistoryError> {
         let log = self.lock();
         let start = usize::try_from((after + 1).saturating_sub(log.oldest())).unwrap_or(usize::MAX);

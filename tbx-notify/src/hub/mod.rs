@@ -16,6 +16,7 @@ mod pattern_tree;
 mod reader;
 mod seat;
 mod slow;
+mod span;
 mod start;
 mod tail;
 mod transport;

@@ -12,10 +12,10 @@ use tokio::task::JoinHandle;
 use super::feed::{NextInFeed, WakeCell};
 use super::seat::Seat;
 use super::slow::SlowPolicy;
-use super::start::Start;
+use super::start::{Question, Resolved, Start};
 use super::tail::Shared;
 use super::transport::Transport;
-use crate::history::{HistoryError, Matching};
+use crate::history::Matching;
 use crate::{Entry, Position, TopicSet};
 
 /// How many entries are read from the history at a time: bounds what a reader that catches up holds.
@@ -39,7 +39,9 @@ pub struct Reader {
     has_caught_up: bool,
     /// What happens when it is too slow, where the hub has no rule for the topic.
     slow: SlowPolicy,
-    first_gap: Option<Gap>,
+    first_gap: Option<Box<Gap>>,
+    /// Whether the position that it begins after exists, while that is being found out.
+    question: Option<Box<Question>>,
     /// Up to here only entries of topics that want the latest are handed out: the others were dropped, and a gap has told so.
     skim_through: u64,
     page: std::vec::IntoIter<Arc<Entry>>,
@@ -104,7 +106,7 @@ pub enum GapReason {
     Trimmed,
     /// The client did not read for longer than entries are kept.
     Slow,
-    /// The position is none of this history.
+    /// The position is none of this history, or the history has lost entries and begun anew since.
     Unknown,
 }
 
@@ -136,7 +138,10 @@ impl Reader {
         }
         // After the feeds: what is published from here on cannot be missed.
         let head = hub.head();
-        let (cursor, first_gap) = start.resolve(&hub.history.bounds(), head);
+        let (cursor, first_gap, question) = match start.resolve(&hub.history, head) {
+            Resolved::Known(cursor, gap) => (cursor, gap, None),
+            Resolved::Asked(question) => (question.position().offset, None, Some(Box::new(question))),
+        };
         Self {
             hub,
             counted_as,
@@ -148,6 +153,7 @@ impl Reader {
             has_caught_up: cursor >= head,
             slow: SlowPolicy::DropOldest,
             first_gap,
+            question,
             skim_through: 0,
             page: Vec::new().into_iter(),
             reading: None,
@@ -184,7 +190,33 @@ impl Reader {
     /// The place after what was handed out: resuming there misses nothing and repeats nothing.
     #[must_use]
     pub fn position(&self) -> Position {
-        Position::new(self.hub.epoch, self.cursor)
+        match &self.question {
+            Some(question) => question.position(),
+            None => self.hub.history.position_at(self.cursor),
+        }
+    }
+
+    /// Waits until it is known where it begins: a position that another process has shown first is looked for. Until then [`position`](Self::position)
+    /// is the one that was asked for. [`next`](Self::next) waits for it by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn settle(&mut self) {
+        std::future::poll_fn(|cx| self.poll_settled(cx)).await;
+    }
+
+    /// Whether it is known where it begins, as a poll.
+    pub fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(question) = &mut self.question else { return Poll::Ready(()) };
+        let head = self.hub.head();
+        let (cursor, gap) = std::task::ready!(question.poll(self.hub.history.as_ref(), head, cx));
+        self.question = None;
+        self.cursor = cursor;
+        self.first_gap = gap;
+        // Ahead of this process it is up to date, too.
+        self.has_caught_up = cursor >= head;
+        Poll::Ready(())
     }
 
     /// Moves the position over entries that are of no interest, up to the newest, so that a reader of quiet topics stays near
@@ -203,7 +235,7 @@ impl Reader {
     /// Whether it is reading from the history, so that [`poll_next`](Self::poll_next) may be pending although there is more.
     #[must_use]
     pub fn is_catching_up(&self) -> bool {
-        self.reading.is_some() || self.page.len() > 0
+        self.question.is_some() || self.reading.is_some() || self.page.len() > 0
     }
 
     /// Waits for what comes next.
@@ -219,9 +251,12 @@ impl Reader {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         // Registered before looking, so that what is published in between wakes us.
         self.wake.register(cx.waker());
+        if self.question.is_some() && !self.wake.is_dismissed() {
+            std::task::ready!(self.poll_settled(cx));
+        }
         // Before the end: the position has moved on already, and a client that is sent away must know.
         if let Some(gap) = self.first_gap.take() {
-            return Poll::Ready(Next::Gap(gap));
+            return Poll::Ready(Next::Gap(*gap));
         }
         if self.wake.is_dismissed() {
             return Poll::Ready(Next::Closing);
@@ -281,7 +316,13 @@ impl Reader {
     /// The gap that it begins with, when it does.
     #[cfg(any(feature = "sse", feature = "websocket"))]
     pub(crate) fn take_first_gap(&mut self) -> Option<Gap> {
-        self.first_gap.take()
+        self.first_gap.take().map(|gap| *gap)
+    }
+
+    /// The position of another offset of the history.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn position_at(&self, offset: u64) -> Position {
+        self.hub.history.position_at(offset)
     }
 
     /// Forgives what it has fallen behind while nobody polled it: it is judged again when it is up to date.
@@ -313,7 +354,7 @@ impl Reader {
 
     /// Reads on from the cursor to where the feeds begin.
     fn read_page(&self) -> ReadingPage {
-        let history = Arc::clone(&self.hub.history);
+        let (hub, history) = (Arc::clone(&self.hub), Arc::clone(&self.hub.history));
         let (topics, after) = (self.topics.clone(), self.cursor);
         let through = self.complete_in_memory_after();
         // Feeds of overlapping patterns hold the same entries: the longest of them counts, not all together.
@@ -330,7 +371,7 @@ impl Reader {
                         return Page { entries, complete_through, some_trimmed, too_far_behind };
                     }
                     Err(error) => {
-                        report(&error);
+                        hub.complain(&error);
                         tokio::time::sleep(HISTORY_PAUSE).await;
                     }
                 }
@@ -345,12 +386,15 @@ impl Reader {
 
     /// Goes on with a page that was read. A gap comes before its entries.
     fn turn_to(&mut self, page: Page) -> Option<Next> {
+        // What was lost with an epoch is nobody's slowness, and coming back would not bring it.
+        let is_lost = page.some_trimmed && !self.is_of_present_epoch();
         if (page.too_far_behind || (page.some_trimmed && self.has_caught_up))
+            && !is_lost
             && self.wants(SlowPolicy::Close, &page)
         {
             return Some(Next::TooSlow);
         }
-        if page.too_far_behind && self.wants(SlowPolicy::DropOldest, &page) {
+        if page.too_far_behind && !is_lost && self.wants(SlowPolicy::DropOldest, &page) {
             let in_memory = self.complete_in_memory_after();
             if !self.hub.slow.have_latest_only() {
                 return Some(Next::Gap(self.jump(GapReason::Slow, in_memory)));
@@ -361,7 +405,11 @@ impl Reader {
             return Some(Next::Gap(self.jump(GapReason::Slow, self.cursor)));
         }
         if page.some_trimmed {
-            let reason = if self.has_caught_up { GapReason::Slow } else { GapReason::Trimmed };
+            let reason = match (is_lost, self.has_caught_up) {
+                (true, _) => GapReason::Unknown,
+                (false, true) => GapReason::Slow,
+                (false, false) => GapReason::Trimmed,
+            };
             let resumes_after = match page.entries.first() {
                 Some(first) => first.offset() - 1,
                 None => page.complete_through,
@@ -375,6 +423,12 @@ impl Reader {
         }
         self.page = page.entries.into_iter();
         None
+    }
+
+    /// Whether the history has had its epoch since the entries that are read now.
+    fn is_of_present_epoch(&self) -> bool {
+        let history = &self.hub.history;
+        history.position_at(self.cursor).epoch == history.bounds().epoch
     }
 
     /// Whether one of the topics of a page has this policy; without entries the reader's own counts.
@@ -399,10 +453,6 @@ impl Reader {
             resumes_after: self.position(),
         }
     }
-}
-
-fn report(error: &HistoryError) {
-    tracing::warn!(%error, cause = ?std::error::Error::source(error), "history not read, trying again");
 }
 
 impl Drop for Reader {

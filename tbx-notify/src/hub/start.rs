@@ -1,7 +1,12 @@
 //! Where a reader begins.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
 use crate::Position;
-use crate::history::Bounds;
+use crate::history::{History, HistoryError};
 
 use super::reader::{Gap, GapReason};
 
@@ -32,32 +37,98 @@ pub enum Fallback {
     Oldest,
 }
 
-impl Start {
+/// What became of a [`Start`].
+pub(super) enum Resolved {
     /// The place to begin after, and what to tell of a position that cannot be found.
-    pub(super) fn resolve(self, bounds: &Bounds, head: u64) -> (u64, Option<Gap>) {
-        let (position, otherwise) = match self {
-            Self::Head => return (head, None),
-            Self::Oldest => return (bounds.tail().offset, None),
+    Known(u64, Option<Box<Gap>>),
+    /// The position is not known here, and the history is asked.
+    Asked(Question),
+}
+
+/// Whether a position that this process does not know is one of the history all the same: another process may have shown it first.
+pub(super) struct Question {
+    position: Position,
+    text: String,
+    otherwise: Fallback,
+    /// Never locked: it makes a future of somebody else's shareable, as the bodies of answers must be.
+    answer: Mutex<Answer>,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<bool, HistoryError>> + Send>>;
+
+impl Start {
+    pub(super) fn resolve(self, history: &Arc<dyn History>, head: u64) -> Resolved {
+        let (text, otherwise) = match self {
+            Self::Head => return Resolved::Known(head, None),
+            Self::Oldest => return Resolved::Known(history.bounds().tail().offset, None),
             Self::After { position, otherwise } => (position, otherwise),
         };
-        if let Ok(known) = position.parse::<Position>()
-            && known.epoch == bounds.epoch
-            && known.offset <= bounds.newest
-        {
-            return (known.offset, None);
+        let Ok(position) = text.parse::<Position>() else {
+            return unknown(history.as_ref(), head, &text, otherwise);
+        };
+        let bounds = history.bounds();
+        if position.epoch == bounds.epoch && position.offset <= bounds.newest {
+            return Resolved::Known(position.offset, None);
         }
-        let offset = match otherwise {
-            Fallback::Head => head,
-            Fallback::Oldest => bounds.tail().offset,
-        };
-        let requested: String = position.chars().take(Position::MAX_BYTES).collect();
-        let gap = Gap {
-            reason: GapReason::Unknown,
-            requested: Some(requested),
-            oldest: bounds.tail(),
-            newest: bounds.head(),
-            resumes_after: Position::new(bounds.epoch, offset),
-        };
-        (offset, Some(gap))
+        let asked = Arc::clone(history);
+        let answer: Answer = Box::pin(async move { asked.reaches(position).await });
+        let mut question = Question { position, text, otherwise, answer: Mutex::new(answer) };
+        // A history that nobody shares answers at once, and its reader begins at once.
+        match question.poll(history.as_ref(), head, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready((offset, gap)) => Resolved::Known(offset, gap),
+            Poll::Pending => Resolved::Asked(question),
+        }
     }
+}
+
+impl Question {
+    /// The position in question.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The place to begin after, and what to tell when it is another than the one in question.
+    pub(super) fn poll(
+        &mut self,
+        history: &dyn History,
+        head: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<(u64, Option<Box<Gap>>)> {
+        let answer = self.answer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let reaches = ready!(answer.as_mut().poll(cx)).unwrap_or_else(|error| {
+            // Told as unknown: it cannot be found out now, and who waits for something that may not exist would wait for ever.
+            tracing::debug!(%error, "a position could not be looked for");
+            false
+        });
+        if reaches {
+            return Poll::Ready((self.position.offset, None));
+        }
+        Poll::Ready(somewhere_else(history, head, &self.text, self.otherwise))
+    }
+}
+
+fn unknown(history: &dyn History, head: u64, text: &str, otherwise: Fallback) -> Resolved {
+    let (offset, gap) = somewhere_else(history, head, text, otherwise);
+    Resolved::Known(offset, gap)
+}
+
+fn somewhere_else(
+    history: &dyn History,
+    head: u64,
+    text: &str,
+    otherwise: Fallback,
+) -> (u64, Option<Box<Gap>>) {
+    let bounds = history.bounds();
+    let offset = match otherwise {
+        Fallback::Head => head,
+        Fallback::Oldest => bounds.tail().offset,
+    };
+    let gap = Gap {
+        reason: GapReason::Unknown,
+        requested: Some(text.chars().take(Position::MAX_BYTES).collect()),
+        oldest: bounds.tail(),
+        newest: bounds.head(),
+        resumes_after: history.position_at(offset),
+    };
+    (offset, Some(Box::new(gap)))
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tbx_bus::{Backoff, TopicPattern};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::drain::Departures;
@@ -13,14 +15,17 @@ use super::limits::{HubFull, HubOptions};
 use super::reader::Reader;
 use super::seat::Seat;
 use super::slow::SlowRules;
+use super::span::fanning_out;
 use super::start::Start;
 use super::transport::Transport;
 use super::window::Window;
-use crate::history::{Bounds, History};
-use crate::{Epoch, Position, TopicSet};
+use crate::history::{History, HistoryError};
+use crate::{Position, TopicSet};
 
 /// How many entries are taken from the history at a time.
 const BATCH: usize = 512;
+/// How often it is logged that readers cannot read.
+const COMPLAINTS: Duration = Duration::from_secs(5);
 
 /// Follows one history and serves any number of readers. A clone is the same hub.
 ///
@@ -55,7 +60,6 @@ pub struct Hub(Arc<Shared>);
 
 pub(super) struct Shared {
     pub(super) history: Arc<dyn History>,
-    pub(super) epoch: Epoch,
     /// Taken to publish, to join and to leave; never to read. Lock order: the window before any feed.
     window: Mutex<Window>,
     /// The head of the window, for readers, who never take its lock.
@@ -69,17 +73,18 @@ pub(super) struct Shared {
     /// Reaches every reader, whatever its patterns.
     everyone: Feed,
     pub(super) departures: Departures,
+    /// When readers last complained of the history.
+    complained: Mutex<Option<Instant>>,
 }
 
 impl Hub {
     /// A hub over `history`. Nothing flows until [`run`](Self::run) does.
     #[must_use]
     pub fn new(history: Arc<dyn History>, options: HubOptions) -> Self {
-        let Bounds { epoch, newest, .. } = history.bounds();
+        let newest = history.bounds().newest;
         let head = Arc::new(AtomicU64::new(newest));
         Self(Arc::new(Shared {
             history,
-            epoch,
             window: Mutex::new(Window::new(Arc::clone(&head), &options)),
             head,
             max_readers: options.max_readers,
@@ -90,6 +95,7 @@ impl Hub {
             closing: AtomicBool::new(false),
             everyone: Feed::new(TopicPattern::everything(), 0),
             departures: Departures::default(),
+            complained: Mutex::new(None),
         }))
     }
 
@@ -120,7 +126,7 @@ impl Hub {
                         self.0.window().skip_to(bounds.tail().offset.max(head));
                     }
                     for entry in &entries {
-                        self.0.window().push(entry);
+                        fanning_out(entry).in_scope(|| self.0.window().push(entry));
                     }
                 }
                 Err(error) => {
@@ -164,7 +170,7 @@ impl Hub {
     /// The place up to which readers have been served.
     #[must_use]
     pub fn head(&self) -> Position {
-        Position::new(self.0.epoch, self.0.head())
+        self.0.history.position_at(self.0.head())
     }
 
     /// How many readers there are.
@@ -229,6 +235,15 @@ impl Shared {
 
     pub(super) fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
+    }
+
+    /// Logs that the history could not be read: once in a while, because thousands of readers may find that at once.
+    pub(super) fn complain(&self, error: &HistoryError) {
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if complained.is_none_or(|last| last.elapsed() >= COMPLAINTS) {
+            *complained = Some(Instant::now());
+            tracing::warn!(%error, cause = ?std::error::Error::source(error), "history not read, readers try again");
+        }
     }
 
     pub(super) fn is_closing(&self) -> bool {

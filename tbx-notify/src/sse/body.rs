@@ -29,7 +29,7 @@ enum State {
 struct Stream {
     reader: Reader,
     grant: Grant,
-    greeting: Option<Bytes>,
+    is_greeted: bool,
     has_ended: bool,
     keep_alive: Duration,
     silent_since: Instant,
@@ -38,12 +38,11 @@ struct Stream {
 
 impl SseBody {
     pub(super) fn stream(reader: Reader, grant: Grant, keep_alive: Duration) -> Self {
-        let greeting = encode::connected(&Uuid::now_v7().to_string(), reader.position());
         let silent_since = Instant::now();
         let mut stream = Stream {
             reader,
             grant,
-            greeting: Some(greeting),
+            is_greeted: false,
             has_ended: false,
             keep_alive,
             silent_since,
@@ -73,8 +72,10 @@ impl Stream {
     /// The next bytes; `None` when the client is to leave and come back.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut joined = Joined::default();
-        if let Some(greeting) = self.greeting.take() {
-            joined.push(greeting);
+        if !self.is_greeted {
+            std::task::ready!(self.reader.poll_settled(cx));
+            self.is_greeted = true;
+            joined.push(encode::connected(&Uuid::now_v7().to_string(), self.reader.position()));
             // In one write: a client that had the first and not the second would resume behind what it was to learn of.
             if let Some(gap) = self.reader.take_first_gap() {
                 joined.push(encode::gap(&gap));

@@ -145,7 +145,10 @@ async fn connect(
         }
     };
     match begun {
-        Ok(beginning) => Session::new(socket, beginning).run().await,
+        Ok(mut beginning) => {
+            beginning.reader.settle().await;
+            Session::new(socket, beginning).run().await;
+        }
         Err((code, reason)) => socket.close(code, &reason).await,
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct Session {
     /// Entries up to here were there before the client asked for them.
     replay_through: u64,
     replay: Option<Replay>,
+    /// A subscription from a position that is still being looked for. Nothing more is heard meanwhile.
+    sought: Option<Sought>,
     meter: Meter,
     keep_alive: Duration,
     silent_since: Instant,
@@ -58,6 +60,12 @@ pub(super) struct Session {
     pinged: Instant,
     timer: Pin<Box<Sleep>>,
     stall: Option<Stall>,
+}
+
+/// What a client has asked for from a position on, and who looks for it.
+struct Sought {
+    topics: Vec<TopicPattern>,
+    reader: Reader,
 }
 
 /// A write that waits.
@@ -89,6 +97,7 @@ impl Session {
             grant,
             replay_through: head,
             replay: None,
+            sought: None,
             meter: Meter::new(pace),
             keep_alive,
             silent_since: now,
@@ -170,6 +179,9 @@ impl Session {
     /// Hears what the client has said. Pings and pongs count as messages do.
     fn listen(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         for _ in 0..FRAMES {
+            if self.poll_sought(cx).is_pending() {
+                return Ok(());
+            }
             let received = match self.socket.poll_frame(cx) {
                 Poll::Ready(received) => received.map_err(ended)?,
                 Poll::Pending => return Ok(()),
@@ -255,7 +267,7 @@ impl Session {
 
     fn hear(&mut self, text: &str) {
         let done = Command::read(text).and_then(|command| match command {
-            Command::Subscribe { topics, after } => self.subscribe(&topics, after),
+            Command::Subscribe { topics, after } => self.subscribe(topics, after),
             Command::Unsubscribe { topics } => {
                 self.unsubscribe(&topics);
                 Ok(())
@@ -270,7 +282,7 @@ impl Session {
         }
     }
 
-    fn subscribe(&mut self, topics: &[TopicPattern], after: Option<String>) -> Result<(), Mistake> {
+    fn subscribe(&mut self, topics: Vec<TopicPattern>, after: Option<String>) -> Result<(), Mistake> {
         if let Some(pattern) = topics.iter().find(|pattern| !self.grant.covers(pattern)) {
             let message = format!("the topics of `{pattern}` are not allowed to this client");
             return Err(Mistake::new("topic-not-allowed", message));
@@ -283,30 +295,49 @@ impl Session {
         let mut subscriptions = self.subscriptions.clone();
         subscriptions.add(topics.iter().cloned(), here.offset);
         let all = subscriptions.topics().map_err(too_many)?;
-        let mut gap = None;
-        if let Some(position) = after {
-            let new = TopicSet::new(topics.iter().cloned()).map_err(too_many)?;
-            let mut reader =
-                self.reader.beside(new.clone(), Start::After { position, otherwise: Fallback::Head });
-            gap = reader.take_first_gap();
-            let begins = reader.position().offset;
-            // From the position on, not from here.
-            subscriptions = self.subscriptions.clone();
-            subscriptions.add(topics.iter().cloned(), begins);
-            self.replay = Some(match self.replay.take() {
-                Some(replay) => replay.widen(topics, begins, |topics, after| {
-                    let position = Position::new(here.epoch, after).to_string();
-                    self.reader.beside(topics, Start::After { position, otherwise: Fallback::Head })
-                }),
-                None => Replay::new(reader, Subscriptions::new(&new, begins), &self.subscriptions, here),
-            });
-            self.reader.forgive_lag();
+        match after {
+            Some(position) => {
+                let new = TopicSet::new(topics.iter().cloned()).map_err(too_many)?;
+                let start = Start::After { position, otherwise: Fallback::Head };
+                self.sought = Some(Sought { topics, reader: self.reader.beside(new, start) });
+            }
+            None => self.change(subscriptions, all),
         }
+        Ok(())
+    }
+
+    /// Goes on with a subscription once it is known where it begins.
+    fn poll_sought(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(sought) = &mut self.sought else { return Poll::Ready(()) };
+        ready!(sought.reader.poll_settled(cx));
+        if let Some(Sought { topics, reader }) = self.sought.take() {
+            self.subscribe_from(&topics, reader);
+        }
+        Poll::Ready(())
+    }
+
+    /// Adds topics from the place of `reader` on, from where it catches up with the rest.
+    fn subscribe_from(&mut self, topics: &[TopicPattern], mut reader: Reader) {
+        let here = if self.replay.is_none() { self.reader.checkpoint() } else { self.reader.position() };
+        let gap = reader.take_first_gap();
+        let begins = reader.position().offset;
+        let mut subscriptions = self.subscriptions.clone();
+        subscriptions.add(topics.iter().cloned(), begins);
+        // No more patterns than the connection may have, which were counted.
+        let all = subscriptions.topics().unwrap_or_else(|_| TopicSet::none());
+        let wanted = Subscriptions::new(reader.topics(), begins);
+        self.replay = Some(match self.replay.take() {
+            Some(replay) => replay.widen(topics, begins, |topics, after| {
+                let position = self.reader.position_at(after).to_string();
+                self.reader.beside(topics, Start::After { position, otherwise: Fallback::Head })
+            }),
+            None => Replay::new(reader, wanted, &self.subscriptions, here),
+        });
+        self.reader.forgive_lag();
         self.change(subscriptions, all);
         if let Some(gap) = gap {
             self.tell_gap(gap);
         }
-        Ok(())
     }
 
     fn unsubscribe(&mut self, topics: &[TopicPattern]) {

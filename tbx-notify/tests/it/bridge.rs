@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tbx_bus::consumer::Consumer;
-use tbx_bus::{Group, MemoryBus, Message, Publisher, Topic, TopicPattern};
+use tbx_bus::{Group, MemoryBus, Message, Publisher, Topic, TopicPattern, TraceContext};
 use tbx_notify::bridge::Bridge;
 use tbx_notify::history::{History, MemoryHistory};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,8 @@ async fn messages_enter_the_history_once_and_unusable_ones_become_dead_letters()
     let running = tokio::spawn(consumer.run(stop.clone()));
     within(state.wait_for(|state| state.is_running())).await.unwrap();
 
-    let message = Message::new(Topic::new("a.b").unwrap(), "Happened", "{}");
+    let trace = TraceContext::generate();
+    let message = Message::new(Topic::new("a.b").unwrap(), "Happened", "{}").with_trace(Some(trace.clone()));
     for _ in 0..2 {
         let finished = within(bus.publish(message.clone()).await.unwrap().finished()).await.unwrap();
         assert!(finished.into_dead_letters().is_empty());
@@ -30,6 +31,8 @@ async fn messages_enter_the_history_once_and_unusable_ones_become_dead_letters()
         (entries[0].notification().id(), entries[0].notification().event().as_str()),
         (message.id(), "Happened")
     );
+
+    assert_eq!(entries[0].notification().trace().map(TraceContext::trace_id), Some(trace.trace_id()));
 
     let unusable = Message::new(Topic::new("a").unwrap(), "line\nbreak", "{}");
     let finished = within(bus.publish(unusable).await.unwrap().finished()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Both histories pass the suite.
+//! Every history passes the suite.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tbx_notify::conformance::Harness;
-use tbx_notify::history::{History, MemoryHistory, Retention, SqliteHistory};
+use tbx_notify::history::{
+    History, MemoryHistory, RedisHistory, RedisHistoryOptions, Retention, SqliteHistory,
+};
+use tbx_services::Keyspace;
 
 const RETENTION: Retention = Retention { max_count: 10, max_age: Duration::from_secs(3600) };
 
@@ -114,4 +117,47 @@ mod sqlite {
         let error = SqliteHistory::open(&harness.path, RETENTION).await.unwrap_err();
         assert!(error.to_string().contains("another process uses"), "{error}");
     }
+}
+
+mod redis {
+    use super::*;
+
+    struct Redis {
+        hands: Hands,
+        keys: Keyspace,
+        history: Arc<RedisHistory>,
+    }
+
+    #[async_trait]
+    impl Harness for Redis {
+        fn history(&self) -> Arc<dyn History> {
+            self.history.clone()
+        }
+
+        fn advance(&mut self, by: Duration) {
+            self.hands.advance(by);
+        }
+
+        fn is_durable(&self) -> bool {
+            true
+        }
+
+        async fn reopen(&mut self) {
+            self.history.close().await;
+            self.history = open(&self.keys, &self.hands).await;
+        }
+    }
+
+    async fn open(keys: &Keyspace, hands: &Hands) -> Arc<RedisHistory> {
+        let options = RedisHistoryOptions::new(keys.url(), RETENTION).with_prefix(keys.prefix());
+        Arc::new(RedisHistory::open_with_clock(options, hands.clock()).await.unwrap())
+    }
+
+    async fn redis() -> Redis {
+        let (keys, hands) = (Keyspace::new(), Hands::default());
+        let history = open(&keys, &hands).await;
+        Redis { hands, keys, history }
+    }
+
+    tbx_notify::history_conformance!(redis());
 }

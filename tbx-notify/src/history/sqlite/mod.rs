@@ -2,7 +2,6 @@
 
 mod open;
 mod reader;
-mod recent;
 mod writer;
 
 use std::fmt;
@@ -16,11 +15,11 @@ use tbx_bus::Topic;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use self::recent::Recent;
 use self::writer::{Append, Writer};
 use super::contract::{Appended, Bounds, History, HistoryError, Matching, Retention};
 use super::index::TopicIndex;
-use crate::{Entry, Epoch, Notification, TopicSet};
+use super::recent::Recent;
+use crate::{Entry, Epoch, Notification, Position, TopicSet};
 
 /// How many appends may wait for the writer before the next caller waits for a place.
 const QUEUE: usize = 1_024;
@@ -145,6 +144,10 @@ impl History for SqliteHistory {
 
     fn newest(&self) -> watch::Receiver<u64> {
         self.shared.newest.subscribe()
+    }
+
+    fn position_at(&self, offset: u64) -> Position {
+        Position::new(self.shared.epoch, offset)
     }
 
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Arc<Entry>>, HistoryError> {

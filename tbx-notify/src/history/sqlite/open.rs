@@ -12,7 +12,7 @@ use tbx_bus::Topic;
 
 use super::super::contract::HistoryError;
 use super::super::index::TopicIndex;
-use super::recent::Recent;
+use super::super::recent::Recent;
 use super::{Log, failed};
 use crate::Epoch;
 

@@ -1,4 +1,4 @@
-//! The latest entries, in memory, so that what is new need not be read back from the file.
+//! The latest entries, in memory, so that what is new need not be read back from where it is stored.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,5 +31,12 @@ impl Recent {
         let first = self.entries.front()?.offset();
         let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
         Some(self.entries.iter().skip(skip).take(limit).cloned().collect())
+    }
+
+    /// The entry at `offset`, when it is here.
+    #[cfg(feature = "redis")]
+    pub(super) fn get(&self, offset: u64) -> Option<&Arc<Entry>> {
+        let first = self.entries.front()?.offset();
+        self.entries.get(usize::try_from(offset.checked_sub(first)?).ok()?)
     }
 }

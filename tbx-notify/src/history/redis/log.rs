@@ -1,0 +1,117 @@
+//! What this process knows of the history without asking.
+
+use std::sync::Arc;
+
+use tbx_bus::Topic;
+
+use super::super::contract::Bounds;
+use super::super::index::TopicIndex;
+use super::super::recent::Recent;
+use super::eras::Eras;
+use crate::{Entry, Epoch, Position, TopicSet};
+
+/// Offsets by topic, the latest entries, and where it stands. The one who follows the stream changes it, in the order of the stream.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) index: TopicIndex,
+    pub(super) recent: Recent,
+    eras: Eras,
+    oldest: u64,
+    newest: u64,
+}
+
+/// Where a process is: what another history would have in its place is told by its id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Newest {
+    pub(super) offset: u64,
+    /// Empty when it is not known, because nothing was read since an epoch began or a gap.
+    pub(super) id: String,
+}
+
+impl Log {
+    /// A log of what follows `oldest`, nothing of which is known yet.
+    pub(super) fn new(epoch: Epoch, oldest: u64) -> Self {
+        Self {
+            index: TopicIndex::default(),
+            recent: Recent::default(),
+            eras: Eras::new(epoch),
+            oldest,
+            newest: oldest.saturating_sub(1),
+        }
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds { epoch: self.eras.present(), oldest: self.oldest, newest: self.newest }
+    }
+
+    pub(super) fn position(&self, offset: u64) -> Position {
+        self.eras.position(offset)
+    }
+
+    /// Whether the entry at `offset` is known to have this id. Offset 0 is before every entry.
+    pub(super) fn has_seen(&self, offset: u64, id: &str) -> bool {
+        offset == 0 || self.recent.get(offset).is_some_and(|entry| entry.notification().id().as_str() == id)
+    }
+
+    /// The newest entry.
+    pub(super) fn newest(&self) -> Newest {
+        let entry = self.recent.get(self.newest);
+        let id = entry.map_or_else(String::new, |entry| entry.notification().id().as_str().to_owned());
+        Newest { offset: self.newest, id }
+    }
+
+    /// Enters the topic of the next offset.
+    pub(super) fn enter(&mut self, offset: u64, topic: &Topic) {
+        self.index.add(topic, offset);
+        self.newest = offset;
+    }
+
+    /// Enters the next entry.
+    pub(super) fn push(&mut self, entry: Arc<Entry>) {
+        self.enter(entry.offset(), entry.notification().topic());
+        self.recent.push(entry);
+    }
+
+    /// Learns how far others have trimmed. What was trimmed before it got here is left for [`skip`](Self::skip), which knows its topics.
+    pub(super) fn trim(&mut self, oldest: u64, forgotten_through: u64) {
+        let oldest = oldest.min(self.newest + 1);
+        self.index.trim_before(oldest);
+        self.oldest = self.oldest.max(oldest);
+        self.index.forget_through(forgotten_through);
+        self.index.bound();
+    }
+
+    /// Goes on after `offset`: what lies before was trimmed before it got here. `trimmed` has the topics of it.
+    pub(super) fn skip(&mut self, offset: u64, trimmed: &[(Topic, u64)]) {
+        self.index.trim_before(u64::MAX);
+        self.recent = Recent::default();
+        for (topic, through) in trimmed {
+            self.index.note_trimmed(topic, *through);
+        }
+        self.index.bound();
+        self.newest = offset;
+        self.oldest = offset + 1;
+    }
+
+    /// Goes on in a new epoch after `offset`. What was there counts as lost, and whoever still wanted some of it is told so; who had all of it up to
+    /// `offset` goes on.
+    pub(super) fn begin(&mut self, epoch: Epoch, offset: u64) {
+        self.eras.begin(epoch, offset);
+        self.index = TopicIndex::default();
+        self.index.forget_through(offset);
+        if offset > self.newest {
+            self.recent = Recent::default();
+        }
+        self.newest = offset;
+        self.oldest = offset + 1;
+    }
+
+    /// The entries at these offsets, if all are in memory.
+    pub(super) fn in_memory(&self, offsets: &[u64]) -> Option<Vec<Arc<Entry>>> {
+        offsets.iter().map(|offset| self.recent.get(*offset).cloned()).collect()
+    }
+
+    pub(super) fn has_trimmed(&self, topics: &TopicSet, after: u64) -> bool {
+        self.index.has_trimmed(topics, after)
+    }
+}
