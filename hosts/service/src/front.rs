@@ -4,7 +4,7 @@ use poem::{Endpoint, EndpointExt, Response, Route};
 
 use crate::metrics::Metered;
 use crate::problem::mount_problem_pages;
-use crate::{BodyLimit, Config, Guard, Health, Metrics, Problems, RequestTrace, RouteTable};
+use crate::{BodyLimit, Config, Guard, Health, Metrics, Problems, RequestTrace, RouteTable, telemetry};
 
 /// The outside of all listeners of a process, the same for each. Clones share health and numbers.
 ///
@@ -26,6 +26,7 @@ impl Front {
     /// The front of a process whose listeners have these ports, as bound.
     #[must_use]
     pub fn new(config: &Config, health: Health, own_ports: impl IntoIterator<Item = u16>) -> Self {
+        telemetry::report_to(&health);
         Self {
             metrics: Metrics::new(health.clone()),
             guard: Guard::new(config, own_ports),

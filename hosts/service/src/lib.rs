@@ -7,8 +7,10 @@
 //! - [`metrics`]: numbers for Prometheus
 //! - [`config`]: settings from defaults, file, environment and flags, with the origin of each
 //! - [`openapi`]: what the documents of the hosts have in common
+//! - [`telemetry`]: traces, logs and metrics for a collector
 //! - [`health`]: named checks and the endpoints that show them
 //! - [`logging`], [`shutdown`], [`tasks`]: lines on stderr, signals, owned background work
+//! - [`Process`], [`Stops`], [`host_main`]: a process from its start to its end in good order
 //!
 //! ```
 //! use poem::{Route, get, handler};
@@ -32,32 +34,44 @@
 mod chain;
 pub mod config;
 mod content_coding;
+mod exit;
 mod front;
 pub mod guard;
 pub mod health;
+mod host;
 pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod openapi;
 pub mod problem;
+mod process;
 mod routes;
 pub mod serve;
 pub mod shutdown;
 mod static_file;
+mod stops;
 pub mod tasks;
+pub mod telemetry;
+mod tls;
 
 pub use chain::chain;
 pub use config::{Config, ConfigError, Loaded};
 pub use content_coding::require_identity;
+pub use exit::Failure;
 pub use front::Front;
 pub use guard::Guard;
 pub use health::{Check, Health, Status, watch_state};
+pub use host::host_main;
 pub use metrics::{Metrics, Sample};
 pub use problem::{FieldFault, Problem, Problems, RequestTrace, current_trace};
+pub use process::{Process, ProcessError};
 pub use routes::{RouteInfo, RouteTable};
 pub use serve::{
     BodyLimit, Listener, PeerAddr, PoemService, ServeError, ServeOptions, UpgradeHandle, poem_service, serve,
 };
 pub use shutdown::ShutdownSignal;
 pub use static_file::StaticFile;
+pub use stops::{CLOSING, Stops, then_drop};
 pub use tasks::Tasks;
+pub use telemetry::{Telemetry, TelemetryError};
+pub use tls::install_crypto;

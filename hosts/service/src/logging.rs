@@ -8,29 +8,41 @@ use serde::ser::{SerializeMap as _, Serializer as _};
 use serde_json::{Map, Value};
 use thiserror::Error;
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::{JsonFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
+use tracing_subscriber::field::{RecordFields, VisitOutput as _};
+use tracing_subscriber::filter::FilterExt as _;
+use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::LogFormat;
+use crate::telemetry::{Export, spans_for_exports};
 
-/// Begins logging for the whole process, panics included.
+/// Begins logging for the whole process, panics included. A server begins [`Telemetry`](crate::Telemetry) instead, which logs too.
 ///
 /// # Errors
 ///
 /// When the filter cannot be read, or logging has begun before.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| LoggingError(error.to_string()))?;
-    let terminal = io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let begun = match format {
-        LogFormat::Auto if terminal => lines.with_ansi(true).finish().try_init(),
-        LogFormat::Pretty => lines.with_ansi(terminal).finish().try_init(),
-        LogFormat::Auto | LogFormat::Json => {
-            lines.fmt_fields(JsonFields::new()).event_format(FlatJson).finish().try_init()
+    begin(filter, format, None)
+}
+
+/// Begins logging, with every line and span that is to be exported for `export` too.
+pub(crate) fn begin(filter: &str, format: LogFormat, export: Option<Export>) -> Result<(), LoggingError> {
+    // Whatever the driver of the broker reports, its supervisor tells in one line that says more; a filter that names it is heard.
+    let filter = format!("lapin=off,{filter}");
+    let read = || EnvFilter::try_new(&filter).map_err(|error| LoggingError(error.to_string()));
+    let begun = match export {
+        // One filter around everything: what nobody wants ends where it was written.
+        None => tracing_subscriber::registry().with(lines(format)).with(read()?).try_init(),
+        Some(export) => {
+            let lines = lines(format).with_filter(read()?);
+            let export = export.with_filter(read()?.or(spans_for_exports()));
+            tracing_subscriber::registry().with(lines).with(export).try_init()
         }
     };
     begun.map_err(|error| LoggingError(error.to_string()))?;
@@ -43,6 +55,23 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
     Ok(())
 }
 
+/// What writes the lines.
+fn lines(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let terminal = io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(terminal);
+    match format {
+        LogFormat::Auto | LogFormat::Pretty if terminal || format == LogFormat::Pretty => {
+            lines.fmt_fields(PlainFields).boxed()
+        }
+        _ => lines.with_ansi(false).fmt_fields(FlatFields).event_format(FlatJson).boxed(),
+    }
+}
+
+/// Fields that are there for who exports traces, and would only lengthen a line.
+pub(crate) fn is_for_exports(name: &str) -> bool {
+    name == "parent_id" || ["otel.", "http.", "url.", "error."].iter().any(|start| name.starts_with(start))
+}
+
 /// Logging could not begin.
 #[derive(Debug, Error)]
 #[error("cannot begin logging: {0}")]
@@ -53,21 +82,21 @@ pub struct LoggingError(String);
 #[derive(Debug)]
 struct FlatJson;
 
-impl<S> FormatEvent<S, JsonFields> for FlatJson
+impl<S> FormatEvent<S, FlatFields> for FlatJson
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, JsonFields>,
+        context: &FmtContext<'_, S, FlatFields>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields::default();
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             let extensions = span.extensions();
-            let Some(formatted) = extensions.get::<FormattedFields<JsonFields>>() else { continue };
-            // The formatter of span fields leaves JSON text; fields recorded later are merged into it.
+            let Some(formatted) = extensions.get::<FormattedFields<FlatFields>>() else { continue };
+            // The formatter of span fields leaves JSON text.
             if let Ok(Value::Object(spans)) = serde_json::from_str(&formatted.fields) {
                 spans.into_iter().for_each(|(name, value)| fields.insert(&name, value));
             }
@@ -75,6 +104,97 @@ where
         event.record(&mut fields);
         let line = line(event, &fields).map_err(|_| fmt::Error)?;
         writeln!(writer, "{line}")
+    }
+}
+
+/// The fields of a span as the text of a JSON object, those that are recorded later included.
+#[derive(Debug)]
+struct FlatFields;
+
+impl<'writer> FormatFields<'writer> for FlatFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut shown = Fields::default();
+        fields.record(&mut Shown(&mut shown));
+        writer.write_str(&Value::Object(shown.others).to_string())
+    }
+
+    fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        let mut added = Fields::default();
+        fields.record(&mut Shown(&mut added));
+        if added.others.is_empty() {
+            return Ok(());
+        }
+        if let Ok(Value::Object(mut all)) = serde_json::from_str(&current.fields) {
+            all.extend(added.others);
+            current.fields = Value::Object(all).to_string();
+        }
+        Ok(())
+    }
+}
+
+/// The fields of a span or an event as people read them.
+#[derive(Debug)]
+struct PlainFields;
+
+impl<'writer> FormatFields<'writer> for PlainFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut visitor = DefaultVisitor::new(writer, true);
+        fields.record(&mut Shown(&mut visitor));
+        visitor.finish()
+    }
+
+    fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        let before = current.fields.len();
+        let mut visitor = DefaultVisitor::new(current.as_writer(), before == 0);
+        fields.record(&mut Shown(&mut visitor));
+        visitor.finish()
+    }
+}
+
+/// Passes on what is not [for exports](is_for_exports).
+struct Shown<'a, V>(&'a mut V);
+
+impl<V: Visit> Visit for Shown<'_, V> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if !is_for_exports(field.name()) {
+            self.0.record_debug(field, value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if !is_for_exports(field.name()) {
+            self.0.record_str(field, value);
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        if !is_for_exports(field.name()) {
+            self.0.record_error(field, value);
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if !is_for_exports(field.name()) {
+            self.0.record_f64(field, value);
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        if !is_for_exports(field.name()) {
+            self.0.record_i64(field, value);
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if !is_for_exports(field.name()) {
+            self.0.record_u64(field, value);
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        if !is_for_exports(field.name()) {
+            self.0.record_bool(field, value);
+        }
     }
 }
 
@@ -177,7 +297,7 @@ mod tests {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
-            .fmt_fields(JsonFields::new())
+            .fmt_fields(FlatFields)
             .event_format(FlatJson)
             .with_writer(move || writer.clone())
             .finish();

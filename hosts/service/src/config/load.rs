@@ -77,14 +77,15 @@ impl Config {
 
     /// A SQLite file has one owner, and students and history are two.
     fn check_files(&self, values: &Values) -> Result<(), ConfigError> {
-        let DatabaseUrl::Sqlite(database) = &self.database_url;
-        match &self.history_url {
-            HistoryUrl::Sqlite(history) if history == database => Err(ConfigError::new(format!(
-                "{}: \"sqlite:{}\" is the database's file too; give the history a file of its own",
-                values.origin("history_url").spell("history_url"),
-                history.display()
-            ))),
-            HistoryUrl::Sqlite(_) | HistoryUrl::Memory => Ok(()),
+        match (&self.database_url, &self.history_url) {
+            (DatabaseUrl::Sqlite(database), HistoryUrl::Sqlite(history)) if history == database => {
+                Err(ConfigError::new(format!(
+                    "{}: \"sqlite:{}\" is the database's file too; give the history a file of its own",
+                    values.origin("history_url").spell("history_url"),
+                    history.display()
+                )))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use super::SecretUrl;
+
 /// Where students, outbox and inbox are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// `sqlite:PATH`.
     Sqlite(PathBuf),
+    /// `postgres://…`.
+    Postgres(SecretUrl),
 }
 
 impl DatabaseUrl {
@@ -14,12 +18,13 @@ impl DatabaseUrl {
         match scheme(text) {
             "sqlite" => sqlite_path(text).map(Self::Sqlite),
             "postgres" | "postgresql" => {
-                Err(not_yet("PostgreSQL", "use sqlite:PATH, such as sqlite:data/tbx.db"))
+                server(text, "postgres://user:password@host:5432/tbx").map(Self::Postgres)
             }
-            "mssql" | "sqlserver" => Err("cannot be used: there is no SQL Server driver; use sqlite: or \
-                                          postgres: (of which this version has only sqlite:)"
-                .to_owned()),
-            _ => Err(unknown("database", "use sqlite:PATH, such as sqlite:data/tbx.db")),
+            "mssql" | "sqlserver" => {
+                Err("cannot be used: there is no SQL Server driver; use postgres:// or sqlite:PATH"
+                    .to_owned())
+            }
+            _ => Err(unknown("database", "use sqlite:PATH, such as sqlite:data/tbx.db, or postgres://")),
         }
     }
 }
@@ -31,6 +36,8 @@ pub enum BusUrl {
     Memory,
     /// `none:`, for a notifier fed by HTTP alone.
     None,
+    /// `amqp://…` or `amqps://…`.
+    Amqp(SecretUrl),
 }
 
 impl BusUrl {
@@ -38,8 +45,8 @@ impl BusUrl {
         match scheme(text) {
             "memory" if text == "memory:" => Ok(Self::Memory),
             "none" if text == "none:" => Ok(Self::None),
-            "amqp" | "amqps" => Err(not_yet("RabbitMQ", "use memory:")),
-            _ => Err(unknown("bus", "use memory: or none:")),
+            "amqp" | "amqps" => server(text, "amqp://user:password@host:5672/vhost").map(Self::Amqp),
+            _ => Err(unknown("bus", "use memory:, amqp:// or amqps://, or none:")),
         }
     }
 }
@@ -49,14 +56,16 @@ impl BusUrl {
 pub enum CacheUrl {
     /// `memory:`, within the process.
     Memory,
+    /// `redis://…` or `rediss://…`.
+    Redis(SecretUrl),
 }
 
 impl CacheUrl {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match scheme(text) {
             "memory" if text == "memory:" => Ok(Self::Memory),
-            "redis" | "rediss" => Err(not_yet("Redis", "use memory:")),
-            _ => Err(unknown("cache", "use memory:")),
+            "redis" | "rediss" => server(text, REDIS).map(Self::Redis),
+            _ => Err(unknown("cache", "use memory:, redis:// or rediss://")),
         }
     }
 }
@@ -68,6 +77,8 @@ pub enum HistoryUrl {
     Sqlite(PathBuf),
     /// `memory:`, gone with the process.
     Memory,
+    /// `redis://…` or `rediss://…`, shared by all notifiers.
+    Redis(SecretUrl),
 }
 
 impl HistoryUrl {
@@ -75,22 +86,29 @@ impl HistoryUrl {
         match scheme(text) {
             "sqlite" => sqlite_path(text).map(Self::Sqlite),
             "memory" if text == "memory:" => Ok(Self::Memory),
-            "redis" | "rediss" => Err(not_yet("Redis", "use sqlite:PATH or memory:")),
-            _ => Err(unknown("history", "use sqlite:PATH or memory:")),
+            "redis" | "rediss" => server(text, REDIS).map(Self::Redis),
+            _ => Err(unknown("history", "use sqlite:PATH, redis:// or rediss://, or memory:")),
         }
     }
 }
+
+const REDIS: &str = "redis://:password@host:6379";
 
 fn scheme(text: &str) -> &str {
     text.split_once(':').map_or("", |(scheme, _)| scheme)
 }
 
-fn not_yet(what: &str, remedy: &str) -> String {
-    format!("needs {what}, which this version does not have yet; {remedy}")
-}
-
 fn unknown(part: &str, remedy: &str) -> String {
     format!("names no {part} this program knows; {remedy}")
+}
+
+/// The URL of a server. What it says beyond that is read by the driver, which is asked at the start.
+fn server(text: &str, example: &str) -> Result<SecretUrl, String> {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    if rest.is_empty() || text.chars().any(char::is_whitespace) {
+        return Err(format!("names no server; write it as {example}"));
+    }
+    Ok(SecretUrl::new(text))
 }
 
 /// Both `sqlite:PATH` and the `sqlite://PATH` of other tools. The path is taken as it is, relative to the

@@ -9,6 +9,7 @@ use poem::{Endpoint, Middleware, Request, Response};
 
 use super::Metrics;
 use crate::RouteTable;
+use crate::problem::name_after_route;
 
 const DURATION: &str = "http_server_request_duration_seconds";
 const ACTIVE: &str = "http_server_active_requests";
@@ -60,7 +61,11 @@ impl<E: Endpoint> Endpoint for MeteredEndpoint<E> {
         let began = Instant::now();
         let Metered { metrics, service, routes } = &self.metered;
         let method = label(request.method());
-        let route = routes.find(request.uri().path()).map_or("_unmatched", |route| route.template);
+        let route = routes.find(request.uri().path()).map(|route| route.template);
+        if let Some(template) = route {
+            name_after_route(method, template);
+        }
+        let route = route.unwrap_or("_unmatched");
         let active =
             metrics.record(|| gauge!(ACTIVE, "http_request_method" => method, "service" => *service));
         let active = Active::begin(active);
@@ -97,7 +102,11 @@ impl Drop for Active {
     }
 }
 
-fn label(method: &Method) -> &'static str {
+/// A method nobody knows.
+pub(crate) const OTHER: &str = "_OTHER";
+
+/// The name of a method, of which there are few whatever is asked for.
+pub(crate) fn label(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER)
 }

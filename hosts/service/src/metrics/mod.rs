@@ -9,4 +9,5 @@ mod process;
 mod registry;
 
 pub use layer::{Metered, MeteredEndpoint};
+pub(crate) use layer::{OTHER, label};
 pub use registry::{Metrics, Sample};

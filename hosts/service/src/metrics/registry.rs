@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::exposition::{Kind, write_by_label, write_value};
 use super::layer::describe;
 use super::process::write_process;
-use crate::Health;
+use crate::{Health, telemetry};
 
 /// Those of the OpenTelemetry conventions for HTTP, in seconds.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -85,14 +85,31 @@ impl Metrics {
     }
 
     /// Counts what was measured into its buckets every 5 s, until `stop` is cancelled. Without it the measured durations of a process that nobody
-    /// scrapes would pile up.
+    /// scrapes would pile up. Where [telemetry](crate::telemetry) exports metrics, it pushes them too.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn keep_up(self, stop: CancellationToken) {
-        while tokio::time::timeout(UPKEEP_INTERVAL, stop.cancelled()).await.is_err() {
-            self.shared.handle.run_upkeep();
+        let upkeep = async {
+            loop {
+                tokio::time::sleep(UPKEEP_INTERVAL).await;
+                self.shared.handle.run_upkeep();
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = upkeep => {}
+            () = self.push() => {}
+        }
+    }
+
+    /// Pushes all numbers in intervals, if they are wanted; never ends.
+    async fn push(&self) {
+        let Some(push) = telemetry::push() else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(push.interval()).await;
+            push.send(&self.render().await).await;
         }
     }
 

@@ -18,4 +18,5 @@ pub use document::{CONTENT_TYPE, FieldFault, Problem};
 pub(crate) use layer::panic_text;
 pub use layer::{Problems, ProblemsEndpoint};
 pub use pages::mount_problem_pages;
+pub(crate) use trace::name_after_route;
 pub use trace::{RequestTrace, RequestTraceEndpoint, current_trace};

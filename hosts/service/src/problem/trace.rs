@@ -2,10 +2,14 @@
 
 use std::time::Instant;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use poem::{Endpoint, Middleware, Request, Response};
 use tbx_bus::TraceContext;
-use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
+
+use crate::metrics::{OTHER, label};
+use crate::telemetry;
 
 tokio::task_local! {
     static CURRENT: TraceContext;
@@ -44,35 +48,85 @@ impl<E: Endpoint> Endpoint for RequestTraceEndpoint<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let began = Instant::now();
-        let trace = trace_of(request.headers());
+        let (trace, parent) = trace_of(request.headers());
         let method = request.method().clone();
         let uri = request.uri().clone();
-        // At this level whatever passes the filter, down to errors alone, carries the trace.
-        let span = tracing::error_span!("request", trace_id = trace.trace_id());
+        let span = span(&trace, parent.as_ref(), &method, uri.path());
         request.set_data(trace.clone());
         // Errors become responses inside the scope, so that they too can name the trace.
         let answer = self.inner.get_response(request).instrument(span.clone());
         let response = CURRENT.scope(trace, answer).await;
+        tell(&span, response.status());
         span.in_scope(|| log(method.as_str(), uri.path(), response.status(), began));
         Ok(response)
     }
 }
 
-fn trace_of(headers: &HeaderMap) -> TraceContext {
+/// The span of a request, with the fields that [`tbx_bus::span`] agrees on and the names of the conventions for HTTP.
+fn span(trace: &TraceContext, parent: Option<&TraceContext>, method: &Method, path: &str) -> Span {
+    // Who looks after the process asks every few seconds, and wants no trace of it.
+    let kind = (trace.is_sampled() && !is_watching(path)).then_some("server");
+    let known = label(method);
+    // At this level whatever passes the filter, down to errors alone, carries the trace.
+    let span = tracing::error_span!(
+        "request",
+        otel.name = if known == OTHER { "HTTP" } else { known },
+        otel.kind = kind,
+        otel.status_code = Empty,
+        trace_id = trace.trace_id(),
+        span_id = trace.span_id(),
+        parent_id = parent.map(TraceContext::span_id),
+        http.request.method = known,
+        http.request.method_original = Empty,
+        http.route = Empty,
+        http.response.status_code = Empty,
+        url.path = path,
+        url.scheme = "http",
+        "error.type" = Empty,
+    );
+    if known == OTHER {
+        span.record("http.request.method_original", method.as_str());
+    }
+    span
+}
+
+/// Names the span of the request that is being answered after its route.
+pub(crate) fn name_after_route(method: &'static str, template: &'static str) {
+    let method = if method == OTHER { "HTTP" } else { method };
+    let span = Span::current();
+    span.record("http.route", template).record("otel.name", format_args!("{method} {template}"));
+}
+
+fn tell(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    // What the client did wrong is no failure of the server.
+    if status.is_server_error() {
+        span.record("otel.status_code", "error").record("error.type", status.as_str());
+    }
+}
+
+/// The trace, with a span of its own, and that of the caller.
+fn trace_of(headers: &HeaderMap) -> (TraceContext, Option<TraceContext>) {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(Ok(caller)) = text("traceparent").map(TraceContext::parse) else {
-        return TraceContext::generate();
+        return (telemetry::decide(TraceContext::generate(), false), None);
     };
-    match text("tracestate") {
-        Some(state) => caller.with_tracestate(state).child(),
-        None => caller.child(),
-    }
+    let caller = match text("tracestate") {
+        Some(state) => caller.with_tracestate(state),
+        None => caller,
+    };
+    (telemetry::decide(caller.child(), true), Some(caller))
+}
+
+/// Whether a path is asked for by whoever looks after the process.
+fn is_watching(path: &str) -> bool {
+    path == "/health" || path.starts_with("/health/") || path == "/metrics"
 }
 
 fn log(method: &str, path: &str, status: StatusCode, began: Instant) {
     let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
     let status_code = status.as_u16();
-    if path == "/health" || path.starts_with("/health/") || path == "/metrics" {
+    if is_watching(path) {
         tracing::debug!(method, path, status = status_code, duration_ms, "request completed");
     } else if status.is_server_error() {
         tracing::warn!(method, path, status = status_code, duration_ms, "request completed");

@@ -117,36 +117,35 @@ fn bad_variables_are_named_with_a_remedy() {
             "TBX_MAX_CONNECTIONS: \"0\" is no number of connections; use one from 1 to 1000000",
         ),
         (
-            &[("TBX_DATABASE_URL", "postgres://tbx:hunter2@db/tbx")],
-            "TBX_DATABASE_URL: \"postgres://tbx:***@db/tbx\" needs PostgreSQL, which this version does not have \
-             yet; use sqlite:PATH, such as sqlite:data/tbx.db",
+            &[("TBX_DATABASE_URL", "postgres://")],
+            "TBX_DATABASE_URL: \"postgres://\" names no server; write it as \
+             postgres://user:password@host:5432/tbx",
         ),
         (
             &[("TBX_DATABASE_URL", "sqlserver://sa:hunter2@db")],
             "TBX_DATABASE_URL: \"sqlserver://sa:***@db\" cannot be used: there is no SQL Server driver; use \
-             sqlite: or postgres: (of which this version has only sqlite:)",
+             postgres:// or sqlite:PATH",
         ),
         (
             &[("TBX_DATABASE_URL", "data/tbx.db")],
             "TBX_DATABASE_URL: \"data/tbx.db\" names no database this program knows; use sqlite:PATH, such as \
-             sqlite:data/tbx.db",
+             sqlite:data/tbx.db, or postgres://",
         ),
         (
             &[("TBX_DATABASE_URL", "sqlite::memory:")],
             "TBX_DATABASE_URL: \"sqlite::memory:\" names no file; use sqlite:PATH, such as sqlite:data/tbx.db",
         ),
         (
-            &[("TBX_BUS_URL", "amqps://rabbit")],
-            "TBX_BUS_URL: \"amqps://rabbit\" needs RabbitMQ, which this version does not have yet; use memory:",
+            &[("TBX_BUS_URL", "rabbit:5672")],
+            "TBX_BUS_URL: \"rabbit:5672\" names no bus this program knows; use memory:, amqp:// or amqps://, or none:",
         ),
         (
-            &[("TBX_CACHE_URL", "redis://cache")],
-            "TBX_CACHE_URL: \"redis://cache\" needs Redis, which this version does not have yet; use memory:",
+            &[("TBX_CACHE_URL", "redis:cache")],
+            "TBX_CACHE_URL: \"redis:cache\" names no server; write it as redis://:password@host:6379",
         ),
         (
-            &[("TBX_HISTORY_URL", "rediss://cache")],
-            "TBX_HISTORY_URL: \"rediss://cache\" needs Redis, which this version does not have yet; use \
-             sqlite:PATH or memory:",
+            &[("TBX_HISTORY_URL", "rediss://a b")],
+            "TBX_HISTORY_URL: \"rediss://a b\" names no server; write it as redis://:password@host:6379",
         ),
         (
             &[("TBX_HISTORY_URL", "sqlite:data/tbx.db")],
