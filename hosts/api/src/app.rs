@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use poem::{Endpoint, EndpointExt, Response, Route, get};
 use poem_openapi::OpenApiService;
+use tbx_backends::HistoryHead;
 use tbx_core::{
     Clock, CreateStudentHandler, DeleteStudentHandler, GetStudentHandler, ListStudentsHandler, StudentCache,
     Students, UpdateStudentHandler,
@@ -26,7 +27,7 @@ pub struct Api {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where the history of notifications stands, when this host shares it with the notifier.
-    pub stream_position: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+    pub head: Option<HistoryHead>,
     /// What is around the routes of every host.
     pub front: Front,
 }
@@ -49,7 +50,7 @@ pub fn app(api: Api) -> impl Endpoint<Output = Response> {
         .nest("/api", service());
     let app = api.front.around("api", routes, ROUTES);
     // Around everything, since refusals carry it too.
-    app.with(Reads(api.stream_position)).map_to_response()
+    app.with(Reads(api.head)).map_to_response()
 }
 
 /// The routes of the api.

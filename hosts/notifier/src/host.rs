@@ -1,44 +1,23 @@
-//! The notifier as a process of its own, fed by HTTP alone (`TBX_BUS_URL=none:`).
+//! The notifier as a process of its own, and its part in a process with others.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tbx_notify::history::{History, HistoryError, MemoryHistory, Retention, SqliteHistory};
+use tbx_backends::{Buses, OpenHistory, status};
+use tbx_bus::consumer::Consumer;
+use tbx_notify::bridge::Bridge;
 use tbx_notify::hub::{Hub, HubOptions};
-use tbx_service::config::HistoryUrl;
-use tbx_service::health::probe;
+use tbx_service::config::BusUrl;
 use tbx_service::{
-    Config, Front, Health, Listener, ServeError, ServeOptions, ShutdownSignal, Tasks, chain, poem_service,
-    serve,
+    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, watch_state,
 };
-use thiserror::Error;
-use tokio_util::sync::CancellationToken;
 
 use crate::app::{Notifier, app};
 use crate::gauges::register_gauges;
 use crate::intake::Intake;
 use crate::pages::Sisters;
 
-/// What ending takes beside the drain.
-const CLOSING: Duration = Duration::from_secs(5);
-
-/// Why the notifier ended with a failure.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum HostError {
-    /// The address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ServeError),
-    /// The history cannot be opened.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    /// The system refuses signal handlers.
-    #[error("signals cannot be caught")]
-    Signals(#[source] std::io::Error),
-    /// A task panicked, or did not end in time.
-    #[error("a task failed or did not end in time; the log says which")]
-    Task,
-}
+/// How many notifications are on their way into the history at a time: those that come together are stored together.
+const APPENDING: usize = 256;
 
 /// How many streams there may be: fewer than connections, so that one that comes too many is told when to come back instead of waiting unaccepted, and
 /// health checks are answered meanwhile.
@@ -53,16 +32,23 @@ pub async fn leave(hub: Hub, drain_timeout: Duration) {
     hub.drain(drain_timeout / 4).await;
 }
 
-/// Looks after a history until `stop` is cancelled, in the check `history`.
-pub fn history_probe(
-    history: Arc<dyn History>,
-    health: &Health,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + Send + 'static {
-    probe(health.register("history"), stop, move || {
-        let history = Arc::clone(&history);
-        async move { history.check().await.map_err(|error| chain(&error)) }
-    })
+/// Starts the fan-out of a history.
+#[must_use]
+pub fn start_hub(process: &Process, config: &Config, history: &OpenHistory) -> Hub {
+    let hub = Hub::new(history.shared(), HubOptions::default().with_max_readers(max_streams(config)));
+    process.tasks.spawn("hub", hub.clone().run(process.stops.watchers.clone()));
+    hub
+}
+
+/// Starts to take notifications from the bus into the history, shown in the check `bridge`. It ends at [`Stops::consumers`](tbx_service::Stops).
+pub fn start_bridge(process: &Process, history: &OpenHistory, buses: &Buses) {
+    let Some(group) = buses.notifier_group().cloned() else { return };
+    let bridge = Consumer::new(buses.notifications(), group, Bridge::new(history.shared()))
+        .with_concurrency(APPENDING)
+        .with_drain_timeout(CLOSING);
+    let Process { health, tasks, stops, .. } = process;
+    tasks.spawn("bridge health", watch_state(health.register("bridge"), bridge.state(), status::consumer));
+    tasks.spawn("bridge", bridge.run(stops.consumers.clone()));
 }
 
 /// Runs until a signal or a failure, then ends in good order.
@@ -74,52 +60,60 @@ pub fn history_probe(
 /// # Cancel safety
 ///
 /// Dropping the future ends everything at once; what was answered is stored.
-pub async fn run(config: &Config) -> Result<(), HostError> {
-    let signal = tokio::spawn(ShutdownSignal::listen());
-    let listener = Listener::bind(config.notifier_listen)?;
-    let retention = Retention { max_count: config.history_max_count, max_age: config.history_max_age };
-    let (history, file): (Arc<dyn History>, Option<Arc<SqliteHistory>>) = match &config.history_url {
-        HistoryUrl::Sqlite(path) => {
-            let file = Arc::new(SqliteHistory::open(path, retention).await?);
-            (Arc::clone(&file) as Arc<dyn History>, Some(file))
-        }
-        HistoryUrl::Memory => (Arc::new(MemoryHistory::new(retention)), None),
+pub async fn run(config: &Config) -> Result<(), Failure> {
+    let mut process = Process::begin();
+    let listener = Listener::bind(config.notifier_listen).map_err(|error| Failure::failed(&error))?;
+    let history = OpenHistory::open(config).await.map_err(|error| Failure::failed(&error))?;
+    let buses = match config.bus_url {
+        BusUrl::None => None,
+        _ => Some(
+            Buses::open(config, "tbx-notifier", None, Some(&history))
+                .await
+                .map_err(|error| Failure::failed(&error))?,
+        ),
     };
-    let hub = Hub::new(Arc::clone(&history), HubOptions::default().with_max_readers(max_streams(config)));
-    let health = Health::new();
-    let check = health.register("tasks");
-    check.pass();
-    let (tasks, stop) = (Tasks::new().reporting_to(check), CancellationToken::new());
-    tasks.spawn("hub", hub.clone().run(stop.clone()));
-    tasks.spawn("history health", history_probe(Arc::clone(&history), &health, stop.clone()));
-    tracing::info!(service = "notifier", addr = %listener.local_addr(), "listening");
-    println!("The notifier is running: http://{}/", listener.local_addr());
-    let ports = [config.api_listen.port(), listener.local_addr().port(), config.worker_listen.port()];
-    let front = Front::new(config, health.clone(), ports);
-    register_gauges(Arc::clone(&history), hub.clone(), front.metrics());
-    tasks.spawn("metrics", front.metrics().clone().keep_up(stop.clone()));
+    let hub = start_hub(&process, config, &history);
+    history.watch(&process);
+    if let Some(buses) = &buses {
+        start_bridge(&process, &history, buses);
+        buses.watch(&process);
+    }
+
+    let address = listener.local_addr();
+    tracing::info!(service = "notifier", addr = %address, "listening");
+    println!("The notifier is running: http://{address}/");
+    let ports = [config.api_listen.port(), address.port(), config.worker_listen.port()];
+    let front = Front::new(config, process.health.clone(), ports);
+    register_gauges(history.shared(), hub.clone(), front.metrics());
+    if let Some(buses) = &buses {
+        buses.measure(front.metrics());
+    }
+    let Process { tasks, stops, .. } = &process;
+    tasks.spawn("metrics", front.metrics().clone().keep_up(stops.watchers.clone()));
+    let intake = match &buses {
+        Some(buses) => Intake::Bus(buses.notifications()),
+        None => Intake::History(history.shared()),
+    };
     let app = app(Notifier {
         hub: hub.clone(),
-        intake: Intake::History(history),
+        intake,
         keep_alive: config.keep_alive,
         sisters: Sisters { api: ports[0], notifier: ports[1], worker: ports[2] },
         front,
     });
-    tasks.spawn("notifier", serve(listener, poem_service(app), ServeOptions::from(config), stop.clone()));
+    let serving = serve(listener, poem_service(app), ServeOptions::from(config), stops.intake.clone());
+    tasks.spawn("notifier", serving);
 
-    let failed = tasks.failed();
-    let signal = tokio::select! {
-        signal = signal => signal.map_err(|_| HostError::Task)?.map_err(HostError::Signals).map(Some),
-        () = failed.cancelled() => Err(HostError::Task),
-    };
-    health.drain();
-    stop.cancel();
-    tasks.spawn("leaving streams", leave(hub, config.drain_timeout));
-    let late = tasks.wait(config.drain_timeout + CLOSING).await;
-    if let Some(file) = file {
-        file.close().await;
+    let asked = process.asked_to_end().await;
+    // Another notifier takes over what comes from the bus; what this one has begun to store it finishes.
+    process.stops.consumers.cancel();
+    process.tasks.spawn("leaving streams", leave(hub, config.drain_timeout));
+    let ended = process.tasks_ended(config.drain_timeout + CLOSING).await;
+    if let Some(buses) = &buses {
+        buses.close().await;
     }
+    history.close().await;
     // Held until here: a second signal ends at once.
-    let _signal = signal?;
-    if late.is_empty() { Ok(()) } else { Err(HostError::Task) }
+    let _signal = asked.map_err(|error| Failure::failed(&error))?;
+    ended.map_err(|error| Failure::failed(&error))
 }

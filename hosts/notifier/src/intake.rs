@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::http::request::Parts;
-use tbx_bus::{Message, Publisher, SettlesOn, TraceContext};
+use tbx_bus::{Message, Publisher, SettlesOn, TraceContext, span};
+use tbx_core::published::NOTIFICATIONS_CHANNEL;
 use tbx_notify::Notification;
 use tbx_notify::history::History;
 use tbx_notify::publish::{NotTaken, NotificationSink};
+use tracing::Instrument as _;
 
 /// How long the way may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,7 +33,8 @@ impl NotificationSink for Intake {
             match self {
                 Self::Bus(publisher) => hand_over(publisher.as_ref(), notification, request).await,
                 Self::History(history) => {
-                    history.append(notification).await.map(|_| ()).map_err(NotTaken::new)
+                    let trace = request.extensions.get::<TraceContext>().cloned();
+                    history.append(notification.with_trace(trace)).await.map(|_| ()).map_err(NotTaken::new)
                 }
             }
         };
@@ -49,10 +52,13 @@ async fn hand_over(
     let message = Message::new(topic, notification.event().as_str(), notification.body().clone())
         .with_id(notification.id().clone())
         .with_source(SOURCE)
-        .with_trace(request.extensions.get::<TraceContext>().map(TraceContext::child))
+        .with_trace(request.extensions.get::<TraceContext>().cloned())
         .with_key(&key)
         .map_err(NotTaken::new)?;
-    let receipt = publisher.publish(message).await.map_err(NotTaken::new)?;
+    let (message, sending) = span::sending(message, NOTIFICATIONS_CHANNEL);
+    let published = publisher.publish(message).instrument(sending.clone()).await;
+    let receipt = published.inspect_err(|error| span::failed(&sending, error)).map_err(NotTaken::new)?;
+    drop(sending);
     // A bus that forgets with its process has it safe only when the notifier is done with it.
     if publisher.capabilities().settles_on == SettlesOn::Accepted {
         return receipt.accepted().await.map(|_| ()).map_err(NotTaken::new);

@@ -1,13 +1,13 @@
 //! The command line. Every setting is a flag too; the names come from the table of settings.
 
 use clap::{Arg, ArgAction, ArgMatches, Command as Clap};
+use tbx_backends::{InvalidLetterId, LetterId};
 use tbx_service::config::{KEYS, Key, Loaded, environment};
-use tbx_service::{Config, ConfigError};
+use tbx_service::{Config, ConfigError, Failure};
 
 use crate::commands::dead_letters::{Action, DeadLetters, Which};
 use crate::commands::openapi::Host;
 use crate::commands::seed::Seed;
-use crate::exit::Failure;
 
 /// What to do.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) enum Command {
     DeadLetters(DeadLetters),
     /// Look whether everything is set up right.
     Doctor,
+    /// Ask a host whether it is ready.
+    HealthCheck(String),
     /// Create students.
     Seed(Seed),
     /// Print the document of an API.
@@ -47,6 +49,7 @@ pub(crate) fn read() -> Result<(Command, Result<Loaded, ConfigError>), Failure> 
         },
         Some(("dead-letters", matches)) => dead_letters(matches),
         Some(("doctor", matches)) => (Command::Doctor, matches),
+        Some(("healthcheck", matches)) => (Command::HealthCheck(service(matches)), matches),
         Some(("openapi", matches)) => (Command::OpenApi(host(matches)), matches),
         Some(("seed", matches)) => (Command::Seed(seed(matches)), matches),
         Some((_, matches)) => (Command::Config, matches),
@@ -90,6 +93,11 @@ fn command_line() -> Clap {
         .subcommand(dead_letters_line())
         .subcommand(Clap::new("doctor").about("Look whether every configured part can be reached and is set up right"))
         .subcommand(
+            Clap::new("healthcheck").about("Ask a host of this machine whether it is ready").arg(
+                Arg::new("service").value_name("HOST").value_parser(["api", "worker", "notifier"]).required(true),
+            ),
+        )
+        .subcommand(
             Clap::new("openapi").about("Print the OpenAPI document of a host").arg(
                 Arg::new("host")
                     .long("host")
@@ -108,9 +116,7 @@ fn help(key: &Key) -> String {
 }
 
 fn dead_letters_line() -> Clap {
-    let id = |required: bool| {
-        Arg::new("id").value_name("ID").value_parser(clap::value_parser!(i64)).required(required)
-    };
+    let id = |required: bool| Arg::new("id").value_name("ID").value_parser(read_id).required(required);
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Tell it as JSON").global(true);
     let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("Every letter there is");
     Clap::new("dead-letters")
@@ -121,18 +127,22 @@ fn dead_letters_line() -> Clap {
         .subcommand(Clap::new("show").about("Show one with its body").arg(id(true)))
         .subcommand(
             Clap::new("replay")
-                .about("Put them back into the outbox, to be handled again when tbx runs")
+                .about("Have them handled again, by the group that gave them up where a broker keeps them")
                 .arg(id(false).num_args(1..).required_unless_present("all").conflicts_with("all"))
                 .arg(all),
         )
         .subcommand(Clap::new("drop").about("Delete them for good").arg(id(true).num_args(1..)))
 }
 
+fn read_id(text: &str) -> Result<LetterId, InvalidLetterId> {
+    text.parse()
+}
+
 fn dead_letters(matches: &ArgMatches) -> (Command, &ArgMatches) {
     let (name, matches) = matches.subcommand().unwrap_or(("list", matches));
-    let ids = || matches.get_many::<i64>("id").unwrap_or_default().copied().collect::<Vec<_>>();
+    let ids = || matches.get_many::<LetterId>("id").unwrap_or_default().cloned().collect::<Vec<_>>();
     let action = match name {
-        "show" => Action::Show(ids().first().copied().unwrap_or_default()),
+        "show" => Action::Show(ids().into_iter().next().unwrap_or(LetterId::Stored(0))),
         "replay" if matches.get_flag("all") => Action::Replay(Which::All),
         "replay" => Action::Replay(Which::These(ids())),
         "drop" => Action::Drop(ids()),
@@ -153,6 +163,10 @@ fn flags(matches: &ArgMatches) -> Vec<(String, String)> {
 
 fn host(matches: &ArgMatches) -> Host {
     Host::named(matches.get_one::<String>("host").map_or("", String::as_str))
+}
+
+fn service(matches: &ArgMatches) -> String {
+    matches.get_one::<String>("service").cloned().unwrap_or_default()
 }
 
 fn seed(matches: &ArgMatches) -> Seed {

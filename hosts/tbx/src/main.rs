@@ -3,23 +3,23 @@
 mod all_in_one;
 mod cli;
 mod commands;
-mod embedded;
-mod exit;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use tbx_service::{Config, Failure, Telemetry};
+
 use crate::cli::Command;
-use crate::exit::Failure;
 
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report("tbx"),
     }
 }
 
 fn run() -> Result<(), Failure> {
+    tbx_service::install_crypto();
     let (command, loaded) = cli::read()?;
     if let Command::OpenApi(host) = command {
         // The documents are the same under all settings, wrong ones included.
@@ -37,18 +37,21 @@ fn run() -> Result<(), Failure> {
             .map_err(|error| Failure::failed(&error));
     }
     let config = loaded.config;
-    tbx_service::logging::init(&config.log, config.log_format).map_err(|error| Failure::usage(&error))?;
+    if let Command::HealthCheck(service) = command {
+        return commands::healthcheck::run(&config, &service);
+    }
+    let telemetry = begin_telling(&command, &config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(&error))?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         match command {
             Command::AllInOne => {
                 config.check_together().map_err(|error| Failure::usage(&error))?;
                 all_in_one::run(&config).await
             }
-            Command::Config | Command::OpenApi(_) => Ok(()),
+            Command::Config | Command::OpenApi(_) | Command::HealthCheck(_) => Ok(()),
             Command::Separate(service) => commands::separate::run(service, config).await,
             Command::Migrate => commands::migrate::run(&config).await,
             Command::MigrateStatus => commands::migrate::status(&config).await,
@@ -56,5 +59,24 @@ fn run() -> Result<(), Failure> {
             Command::Doctor => commands::doctor::run(&config).await,
             Command::Seed(seed) => commands::seed::run(&config, seed).await,
         }
-    })
+    });
+    if let Some(telemetry) = telemetry {
+        telemetry.end();
+    }
+    done
+}
+
+/// Begins logging. What serves exports too; a command tells its user and is done.
+fn begin_telling(command: &Command, config: &Config) -> Result<Option<Telemetry>, Failure> {
+    let service = match command {
+        Command::AllInOne => "tbx",
+        Command::Separate("api") => "tbx-api",
+        Command::Separate("worker") => "tbx-worker",
+        Command::Separate(_) => "tbx-notifier",
+        _ => {
+            let begun = tbx_service::logging::init(&config.log, config.log_format);
+            return begun.map(|()| None).map_err(|error| Failure::usage(&error));
+        }
+    };
+    Telemetry::begin(service, config).map(Some).map_err(|error| Failure::usage(&error))
 }

@@ -40,7 +40,7 @@ impl Service<Incoming> for StudentEvents {
         let (process, now) = (self.process.clone(), self.clock.now());
         Box::pin(async move {
             let event = read(&incoming.message)?;
-            let context = context(now, incoming.message.trace());
+            let context = context(now, incoming.trace.as_ref());
             match process.execute(&context, event).await {
                 Ok(_) => Ok(()),
                 Err(error) if error.is_retryable() => Err(Failure::unavailable(error)),
@@ -55,10 +55,10 @@ fn read(message: &Message) -> Result<StudentEvent, Failure> {
     StudentEvent::try_from(published).map_err(Failure::permanent)
 }
 
-/// The circumstances of this step: the trace goes on with a span of its own.
+/// The circumstances of this step: what it stores and sends goes on from the span it is worked off in.
 fn context(now: chrono::DateTime<chrono::Utc>, trace: Option<&TraceContext>) -> Context {
     let context = Context::new(now);
-    match trace.map(TraceContext::child) {
+    match trace {
         Some(trace) => context.with_trace(Trace {
             traceparent: trace.traceparent().to_owned(),
             tracestate: trace.tracestate().map(str::to_owned),

@@ -2,6 +2,7 @@
 
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
+pub(crate) mod healthcheck;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
 pub(crate) mod seed;

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::exit::Failure;
+use tbx_service::Failure;
 
 /// Prints the document of a host.
 pub(crate) fn run(host: Host) -> Result<(), Failure> {

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use chrono::Utc;
 use fastrand::Rng;
 use indicatif::{ProgressBar, ProgressStyle};
+use tbx_backends::Storage;
 use tbx_core::{Context, CreateStudentHandler, NoCache, StudentInput, UseCaseError};
-use tbx_service::Config;
-
-use crate::embedded::Storage;
-use crate::exit::Failure;
+use tbx_service::{Config, Failure};
 
 /// What to create.
 #[derive(Debug, Clone, Copy)]
@@ -74,8 +72,8 @@ const LAST_NAMES: [&str; 24] = [
 
 /// Creates the students through the use case, so that each leaves its event. Those that are there already, by their email, are left alone.
 pub(crate) async fn run(config: &Config, seed: Seed) -> Result<(), Failure> {
-    let storage = Storage::open(config).await?;
-    let create = CreateStudentHandler::new(Arc::new(storage.students.clone()), Arc::new(NoCache));
+    let storage = Storage::open(config, "tbx seed").await.map_err(|error| Failure::failed(&error))?;
+    let create = CreateStudentHandler::new(storage.students(), Arc::new(NoCache));
     let mut random = Rng::with_seed(seed.rng_seed);
     let (mut created, mut known) = (0_u64, 0_u64);
     let progress = progress(seed.count, std::io::stderr().is_terminal());
@@ -98,7 +96,7 @@ pub(crate) async fn run(config: &Config, seed: Seed) -> Result<(), Failure> {
         progress.inc(1);
     }
     progress.finish_and_clear();
-    storage.database.close().await;
+    storage.close().await;
     println!("{created} students created, {known} were there already.");
     Ok(())
 }

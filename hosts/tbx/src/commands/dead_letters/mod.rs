@@ -4,13 +4,10 @@ mod decide;
 mod render;
 
 use std::io::{ErrorKind, Write as _};
-use std::path::Path;
 
-use tbx_service::Config;
+use tbx_backends::{LetterId, Letters};
 use tbx_service::config::DatabaseUrl;
-use tbx_store::sqlite::{DeadLetterOffice, FiledLetter, Visit};
-
-use crate::exit::Failure;
+use tbx_service::{Config, Failure};
 
 /// What to do, and how to tell of it.
 #[derive(Debug)]
@@ -23,61 +20,48 @@ pub(crate) struct DeadLetters {
 #[derive(Debug)]
 pub(crate) enum Action {
     List,
-    Show(i64),
+    Show(LetterId),
     Replay(Which),
-    Drop(Vec<i64>),
+    Drop(Vec<LetterId>),
 }
 
 #[derive(Debug)]
 pub(crate) enum Which {
     All,
-    These(Vec<i64>),
+    These(Vec<LetterId>),
 }
 
-/// Letters are read in pieces of this many.
-const PIECE: u32 = 500;
-
 pub(crate) async fn run(config: &Config, DeadLetters { action, json }: DeadLetters) -> Result<(), Failure> {
-    let DatabaseUrl::Sqlite(path) = &config.database_url;
-    if !path.exists() {
+    if let DatabaseUrl::Sqlite(path) = &config.database_url
+        && !path.exists()
+    {
         let path = path.display();
         return Err(Failure::failed_because(format!("there is no {path}; there are no dead letters")));
     }
     match action {
-        Action::List => list(path, json).await,
-        Action::Show(id) => show(path, id, json).await,
+        Action::List => list(config, json).await,
+        Action::Show(id) => show(config, &id, json).await,
         Action::Replay(which) => decide::replay(config, which, json).await,
-        Action::Drop(ids) => decide::drop_for_good(config, &ids, json).await,
+        Action::Drop(ids) => decide::drop_for_good(config, ids, json).await,
     }
 }
 
-async fn list(path: &Path, json: bool) -> Result<(), Failure> {
-    let visit = Visit::to(path).await.map_err(|error| Failure::failed(&error))?;
-    let letters = all(&DeadLetterOffice::new(visit.pool().clone())).await?;
-    visit.close().await;
-    print(&if json { render::list_as_json(&letters) } else { render::table(&letters) })
+async fn list(config: &Config, json: bool) -> Result<(), Failure> {
+    let letters = Letters::to_look_at(config).await.map_err(|error| Failure::failed(&error))?;
+    let listed = letters.list().await;
+    letters.close().await;
+    let listed = listed.map_err(|error| Failure::failed(&error))?;
+    print(&if json { render::list_as_json(&listed) } else { render::table(&listed) })
 }
 
-async fn show(path: &Path, id: i64, json: bool) -> Result<(), Failure> {
-    let visit = Visit::to(path).await.map_err(|error| Failure::failed(&error))?;
-    let found = DeadLetterOffice::new(visit.pool().clone()).find(id).await;
-    visit.close().await;
+async fn show(config: &Config, id: &LetterId, json: bool) -> Result<(), Failure> {
+    let letters = Letters::to_look_at(config).await.map_err(|error| Failure::failed(&error))?;
+    let found = letters.find(id).await;
+    letters.close().await;
     let letter = found
         .map_err(|error| Failure::failed(&error))?
         .ok_or_else(|| Failure::failed_because(format!("there is no dead letter {id}")))?;
     print(&if json { render::one_as_json(&letter) } else { render::one(&letter) })
-}
-
-async fn all(office: &DeadLetterOffice) -> Result<Vec<FiledLetter>, Failure> {
-    let mut letters: Vec<FiledLetter> = Vec::new();
-    loop {
-        let after = letters.last().map_or(0, |filed| filed.letter.id);
-        let piece = office.list(after, PIECE).await.map_err(|error| Failure::failed(&error))?;
-        if piece.is_empty() {
-            return Ok(letters);
-        }
-        letters.extend(piece);
-    }
 }
 
 /// A reader that has seen enough, such as `head`, is no failure.

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
-use tbx_store::sqlite::FiledLetter;
+use tbx_backends::{Letter, LetterId};
 
 /// Longest reason shown in the table.
 const DETAIL_CHARS: usize = 60;
 
-pub(super) fn table(letters: &[FiledLetter]) -> String {
+pub(super) fn table(letters: &[Letter]) -> String {
     if letters.is_empty() {
         return "There are no dead letters.\n".to_owned();
     }
@@ -29,36 +29,34 @@ pub(super) fn table(letters: &[FiledLetter]) -> String {
     text
 }
 
-fn row(filed: &FiledLetter) -> [String; 8] {
-    let letter = &filed.letter;
+fn row(letter: &Letter) -> [String; 8] {
     [
         letter.id.to_string(),
-        died_at(filed),
-        plain(&filed.channel),
+        if letter.died_at.is_none() { "-".to_owned() } else { died_at(letter) },
+        plain(&letter.channel),
         if letter.group.is_empty() { "-".to_owned() } else { plain(&letter.group) },
-        plain(&filed.topic),
+        plain(&letter.topic),
         letter.attempts.to_string(),
         plain(&letter.reason),
         plain(&letter.detail).chars().take(DETAIL_CHARS).collect(),
     ]
 }
 
-pub(super) fn one(filed: &FiledLetter) -> String {
-    let letter = &filed.letter;
-    let kind = letter.message.as_ref().map_or("(cannot be read)", |message| message.kind());
+pub(super) fn one(letter: &Letter) -> String {
+    let kind = letter.kind.as_deref().unwrap_or("(cannot be read)");
     let mut text = String::new();
     for (name, value) in [
         ("id", letter.id.to_string()),
         ("message", letter.message_id.clone()),
         ("type", kind.to_owned()),
-        ("channel", filed.channel.clone()),
+        ("channel", letter.channel.clone()),
         ("group", letter.group.clone()),
-        ("topic", filed.topic.clone()),
+        ("topic", letter.topic.clone()),
         ("attempts", letter.attempts.to_string()),
         ("reason", letter.reason.clone()),
         ("detail", letter.detail.clone()),
-        ("died at", died_at(filed)),
-        ("body", String::from_utf8_lossy(&filed.body).into_owned()),
+        ("died at", died_at(letter)),
+        ("body", String::from_utf8_lossy(&letter.body).into_owned()),
     ] {
         let value = plain(&value);
         let _ = writeln!(text, "{name:<9} {}", if value.is_empty() { "-" } else { &value });
@@ -66,36 +64,44 @@ pub(super) fn one(filed: &FiledLetter) -> String {
     text
 }
 
-pub(super) fn list_as_json(letters: &[FiledLetter]) -> String {
+pub(super) fn list_as_json(letters: &[Letter]) -> String {
     format!("{}\n", letters.iter().map(object).collect::<Value>())
 }
 
-pub(super) fn one_as_json(filed: &FiledLetter) -> String {
-    let mut object = object(filed);
+pub(super) fn one_as_json(letter: &Letter) -> String {
+    let mut object = object(letter);
     // A body that is no JSON is shown as text.
-    object["body"] = serde_json::from_slice(&filed.body)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&filed.body).into_owned()));
+    object["body"] = serde_json::from_slice(&letter.body)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&letter.body).into_owned()));
     format!("{object}\n")
 }
 
-fn object(filed: &FiledLetter) -> Value {
-    let letter = &filed.letter;
+fn object(letter: &Letter) -> Value {
     json!({
-        "id": letter.id,
+        "id": id_as_json(&letter.id),
         "messageId": letter.message_id,
-        "type": letter.message.as_ref().map(|message| message.kind()),
-        "channel": filed.channel,
+        "type": letter.kind,
+        "channel": letter.channel,
         "group": letter.group,
-        "topic": filed.topic,
+        "topic": letter.topic,
         "attempts": letter.attempts,
         "reason": letter.reason,
         "detail": letter.detail,
-        "diedAt": died_at(filed),
+        "diedAt": letter.died_at.map(|_| died_at(letter)),
     })
 }
 
-fn died_at(filed: &FiledLetter) -> String {
-    filed.letter.died_at.to_rfc3339_opts(SecondsFormat::Millis, true)
+/// A number stays one.
+pub(super) fn id_as_json(id: &LetterId) -> Value {
+    match id {
+        LetterId::Stored(number) => (*number).into(),
+        LetterId::Queued { .. } => id.to_string().into(),
+    }
+}
+
+/// A broker does not tell it.
+fn died_at(letter: &Letter) -> String {
+    letter.died_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)).unwrap_or_default()
 }
 
 /// One line that a terminal shows and does not obey.

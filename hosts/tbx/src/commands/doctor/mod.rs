@@ -2,15 +2,16 @@
 
 mod exposure;
 mod finding;
+mod servers;
 mod storage;
 mod system;
+mod telemetry;
 
 use std::io::Write as _;
 
-use tbx_service::{Config, ConfigError};
+use tbx_service::{Config, ConfigError, Failure};
 
 use self::finding::Finding;
-use crate::exit::Failure;
 
 /// Prints a line for each check.
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
@@ -20,10 +21,13 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     };
     let (database, owner) = storage::database(config).await;
     let mut findings = vec![together, database, storage::history(config).await];
+    findings.extend(servers::bus(config).await);
+    findings.extend(servers::cache(config).await);
     findings.extend(system::ports(config, owner));
     findings.push(system::open_files(config));
     findings.push(system::clock(config));
     findings.push(exposure::check(config));
+    findings.extend(telemetry::check().await);
     tell(&findings)
 }
 

@@ -9,12 +9,15 @@ use tbx_store::StoreError;
 use tbx_store::sqlite::{MESSAGING, Visit};
 use tbx_store::students::sqlite::MIGRATIONS;
 
-use super::Finding;
+use super::{Finding, servers};
 
 /// Also tells whether a process owns the database now: then it may hold the ports too.
 pub(super) async fn database(config: &Config) -> (Finding, bool) {
     const NAME: &str = "database";
-    let DatabaseUrl::Sqlite(path) = &config.database_url;
+    let path = match &config.database_url {
+        DatabaseUrl::Sqlite(path) => path,
+        DatabaseUrl::Postgres(url) => return (servers::database(url).await, false),
+    };
     if !path.exists() {
         return (not_there(NAME, path), false);
     }
@@ -58,12 +61,16 @@ async fn look(path: &Path) -> Result<Look, StoreError> {
 
 pub(super) async fn history(config: &Config) -> Finding {
     const NAME: &str = "history";
-    let HistoryUrl::Sqlite(path) = &config.history_url else {
-        return Finding::warn(
-            NAME,
-            "kept in memory, so clients cannot resume over a restart",
-            "set TBX_HISTORY_URL to sqlite:PATH to keep it",
-        );
+    let path = match &config.history_url {
+        HistoryUrl::Sqlite(path) => path,
+        HistoryUrl::Redis(url) => return servers::history(url).await,
+        HistoryUrl::Memory => {
+            return Finding::warn(
+                NAME,
+                "kept in memory, so clients cannot resume over a restart",
+                "set TBX_HISTORY_URL to sqlite:PATH to keep it",
+            );
+        }
     };
     if !path.exists() {
         return not_there(NAME, path);

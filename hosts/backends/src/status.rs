@@ -1,10 +1,13 @@
 //! The states of the parts, as health checks show them.
 
 use tbx_bus::consumer::ConsumerState;
+use tbx_bus::rabbitmq::LinkState;
 use tbx_service::Status;
 use tbx_store::outbox::RelayState;
 
-pub(super) fn relay(state: &RelayState) -> Status {
+/// What a relay is doing.
+#[must_use]
+pub fn relay(state: &RelayState) -> Status {
     match state {
         RelayState::Running => Status::Pass,
         RelayState::Recovering(left) => {
@@ -15,12 +18,26 @@ pub(super) fn relay(state: &RelayState) -> Status {
     }
 }
 
-pub(super) fn consumer(state: &ConsumerState) -> Status {
+/// What a consumer is doing.
+#[must_use]
+pub fn consumer(state: &ConsumerState) -> Status {
     match state {
         ConsumerState::Running => Status::Pass,
         ConsumerState::Connecting(Some(why)) => Status::Fail(why.clone()),
         ConsumerState::Connecting(None) => Status::Fail("connecting".to_owned()),
         ConsumerState::Draining => Status::Warn("draining".to_owned()),
         _ => Status::Fail("stopped".to_owned()),
+    }
+}
+
+/// What the connection to a broker is doing.
+#[must_use]
+pub fn link(state: &LinkState) -> Status {
+    match state {
+        LinkState::Running => Status::Pass,
+        LinkState::Blocked(why) => Status::Warn(format!("the broker takes no messages now: {why}")),
+        LinkState::Connecting(Some(why)) => Status::Fail(why.clone()),
+        LinkState::Connecting(None) => Status::Fail("connecting".to_owned()),
+        _ => Status::Fail("closed".to_owned()),
     }
 }

@@ -1,0 +1,91 @@
+//! How the configured servers are set up, for those who look without changing anything.
+
+use sqlx::Row;
+use tbx_bus::rabbitmq::BrokerFacts;
+use tbx_notify::history::{RedisFacts, Retention};
+use tbx_service::config::SecretUrl;
+use tbx_store::StoreError;
+use tbx_store::postgres::{self, MESSAGING, store_error};
+use tbx_store::students::postgres::MIGRATIONS as STUDENTS;
+
+use crate::OpenError;
+use crate::buses::rabbit_options;
+use crate::history::redis_options;
+use crate::storage::postgres_options;
+
+/// How a PostgreSQL database is set up, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseFacts {
+    /// The version of the server.
+    pub version: String,
+    /// Whether an answered commit is on the disk: `fsync`, and `synchronous_commit` for this role.
+    pub is_durable: bool,
+    /// What is wrong with its schema, with the remedy.
+    pub schema: Option<String>,
+    /// By how many seconds its clock is ahead of that of this machine.
+    pub ahead: i64,
+}
+
+/// Asks a PostgreSQL database.
+///
+/// # Errors
+///
+/// When it cannot be reached; the cause names what to do.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn database(url: &SecretUrl) -> Result<DatabaseFacts, OpenError> {
+    let failed = |error: StoreError| OpenError::of("TBX_DATABASE_URL")(error.into());
+    let options = postgres_options(url, "tbx doctor")?.with_connections(1);
+    let database = postgres::Database::connect(&options).await.map_err(failed)?;
+    let mut schema = None;
+    for set in [MESSAGING, STUDENTS] {
+        if let Err(error) = set.check(database.pool()).await {
+            schema = Some(error.to_string());
+        }
+    }
+    let row = sqlx::query(
+        "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'), \
+         extract(epoch FROM clock_timestamp())::bigint",
+    )
+    .fetch_one(database.pool())
+    .await
+    .map_err(|error| failed(store_error("asking how the server is set up", error)))?;
+    database.close().await;
+    let (fsync, synchronous): (String, String) = (row.get(1), row.get(2));
+    Ok(DatabaseFacts {
+        version: row.get(0),
+        is_durable: fsync == "on" && synchronous != "off",
+        schema,
+        ahead: row.get::<i64, _>(3) - chrono::Utc::now().timestamp(),
+    })
+}
+
+/// Asks a broker.
+///
+/// # Errors
+///
+/// When it cannot be reached; the cause names what to do.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn broker(url: &SecretUrl) -> Result<BrokerFacts, OpenError> {
+    let probed = rabbit_options(url, "tbx doctor")?.probe().await;
+    probed.map_err(|error| OpenError::of("TBX_BUS_URL")(error.into()))
+}
+
+/// Asks the Redis of `setting`.
+///
+/// # Errors
+///
+/// When it cannot be reached; the cause names what to do.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn redis(setting: &'static str, url: &SecretUrl) -> Result<RedisFacts, OpenError> {
+    let facts = RedisFacts::of(&redis_options(url, Retention::default())).await;
+    facts.map_err(|error| OpenError::of(setting)(error.into()))
+}

@@ -1,0 +1,84 @@
+//! What a process looks at when `/metrics` asks.
+
+use chrono::Utc;
+use tbx_bus::rabbitmq::RabbitMq;
+use tbx_service::{Metrics, Sample, chain};
+use tbx_store::outbox::OutboxStore;
+
+use crate::{OpenCache, Storage};
+
+impl Storage {
+    /// Adds the numbers of the outbox.
+    pub fn measure(&self, metrics: &Metrics) {
+        let outbox = self.outbox();
+        metrics.sample(move || {
+            let outbox = std::sync::Arc::clone(&outbox);
+            async move { of_outbox(outbox.as_ref()).await }
+        });
+    }
+}
+
+impl OpenCache {
+    /// Adds the numbers of the cache.
+    pub fn measure(&self, metrics: &Metrics) {
+        let cache = self.clone();
+        metrics.sample(move || {
+            let sample = match &cache {
+                Self::Memory(cache) => Sample::count(
+                    "tbx_cache_entries",
+                    "Students at hand in the cache, those remembered as deleted included.",
+                    cache.entry_count(),
+                ),
+                Self::Redis(cache) => Sample::count(
+                    "tbx_cache_connected",
+                    "Whether the cache answered when it was last asked.",
+                    u64::from(cache.is_available()),
+                ),
+            };
+            async move { vec![sample] }
+        });
+    }
+}
+
+async fn of_outbox(outbox: &dyn OutboxStore) -> Vec<Sample> {
+    let stats = match outbox.stats().await {
+        Ok(stats) => stats,
+        Err(error) => {
+            tracing::debug!(error = chain(&error), "outbox not counted");
+            return Vec::new();
+        }
+    };
+    let age = stats.oldest.map_or(0.0, |oldest| (Utc::now() - oldest).as_seconds_f64().max(0.0));
+    vec![
+        Sample::count(
+            "tbx_outbox_pending",
+            "Messages in the outbox that wait to be handed over.",
+            stats.pending,
+        ),
+        Sample::count("tbx_outbox_dead", "Dead letters.", stats.dead),
+        Sample {
+            name: "tbx_outbox_oldest_unsent_age_seconds",
+            help: "Age of the oldest message in the outbox that is not settled; 0 without one.",
+            value: age,
+        },
+    ]
+}
+
+pub(crate) fn of_rabbitmq(rabbit: &RabbitMq) -> Vec<Sample> {
+    let (stats, state) = (rabbit.stats(), rabbit.state().borrow().clone());
+    let samples = [
+        (
+            "tbx_bus_connected",
+            "Whether the broker is connected and takes messages.",
+            u64::from(state.is_running()),
+        ),
+        ("tbx_bus_waiting", "Messages that wait to be sent to the broker.", stats.waiting as u64),
+        ("tbx_bus_unconfirmed", "Messages that the broker has not confirmed yet.", stats.unconfirmed as u64),
+        ("tbx_bus_confirmed", "Messages that the broker has confirmed.", stats.confirmed),
+        ("tbx_bus_returned", "Messages that the broker gave back because nobody takes them.", stats.returned),
+        ("tbx_bus_refused", "Messages that the broker refused because a queue is full.", stats.refused),
+        ("tbx_bus_unanswered", "Messages whose confirmation did not come in time.", stats.unanswered),
+        ("tbx_bus_disconnected", "Connections to the broker that were lost.", stats.disconnected),
+    ];
+    samples.into_iter().map(|(name, help, count)| Sample::count(name, help, count)).collect()
+}

@@ -1,0 +1,36 @@
+//! The groups of both channels. Every process declares all of them, so that nothing is lost to one whose consumers start later.
+
+use tbx_bus::{Group, TopicPattern};
+use tbx_core::published::{NOTIFIER_GROUP, WORKER_GROUP};
+use tbx_service::Config;
+use tbx_service::config::HistoryUrl;
+
+use crate::OpenHistory;
+
+/// `tbx.worker`: every event of the students' channel, one worker active at a time, so that each student's events are worked off in order.
+pub fn worker() -> Group {
+    Group::new(WORKER_GROUP, [TopicPattern::everything()]).with_single_active()
+}
+
+/// `tbx.notifier`: every notification, private ones too because the hub keeps their rule; one notifier active at a time, so that the history has each
+/// student's notifications in order.
+pub fn notifier() -> Group {
+    notifications(NOTIFIER_GROUP)
+}
+
+/// The group by which notifications come into a history on a broker: that of all notifiers when they share the history, else one for each history. A
+/// process without a history of its own knows none of the latter.
+pub(crate) fn notifier_of(config: &Config, history: Option<&OpenHistory>) -> Option<Group> {
+    if let HistoryUrl::Redis(_) = config.history_url {
+        return Some(notifier());
+    }
+    let epoch = history?.shared().bounds().epoch.get();
+    Some(notifications(&format!("{NOTIFIER_GROUP}.{epoch:x}")))
+}
+
+fn notifications(name: &str) -> Group {
+    Group::new(name, [TopicPattern::everything()])
+        .with_private_topics()
+        .with_single_active()
+        .with_prefetch(256)
+}

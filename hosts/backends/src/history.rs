@@ -1,0 +1,108 @@
+//! Notifications for clients that come back.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tbx_notify::history::{
+    History, HistoryError, MemoryHistory, RedisHistory, RedisHistoryOptions, Retention, SqliteHistory,
+};
+use tbx_service::config::{HistoryUrl, SecretUrl};
+use tbx_service::health::probe;
+use tbx_service::{Config, Process, chain};
+
+use crate::patience::{Opening, patiently};
+use crate::{HistoryHead, OpenError};
+
+const SETTING: &str = "TBX_HISTORY_URL";
+
+/// The history of notifications. A clone is the same.
+#[derive(Debug, Clone)]
+pub enum OpenHistory {
+    /// A file that this process owns.
+    Sqlite(Arc<SqliteHistory>),
+    /// Within the process.
+    Memory(Arc<MemoryHistory>),
+    /// Shared with others.
+    Redis(Arc<RedisHistory>),
+}
+
+impl OpenHistory {
+    /// Opens the history, creating and migrating it as needed.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened; the cause names what to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves whole migrations.
+    pub async fn open(config: &Config) -> Result<Self, OpenError> {
+        let retention = Retention { max_count: config.history_max_count, max_age: config.history_max_age };
+        match &config.history_url {
+            HistoryUrl::Sqlite(path) => Self::open_file(path, retention).await,
+            HistoryUrl::Memory => Ok(Self::Memory(Arc::new(MemoryHistory::new(retention)))),
+            HistoryUrl::Redis(url) => {
+                let history =
+                    patiently(SETTING, || RedisHistory::open(redis_options(url, retention))).await?;
+                Ok(Self::Redis(Arc::new(history)))
+            }
+        }
+    }
+
+    async fn open_file(path: &Path, retention: Retention) -> Result<Self, OpenError> {
+        let opened = SqliteHistory::open(path, retention).await;
+        let history = opened.map_err(|error| OpenError::of(SETTING)(error.into()))?;
+        Ok(Self::Sqlite(Arc::new(history)))
+    }
+
+    /// The history.
+    #[must_use]
+    pub fn shared(&self) -> Arc<dyn History> {
+        match self {
+            Self::Sqlite(history) => Arc::clone(history) as Arc<dyn History>,
+            Self::Memory(history) => Arc::clone(history) as Arc<dyn History>,
+            Self::Redis(history) => Arc::clone(history) as Arc<dyn History>,
+        }
+    }
+
+    /// Where it stands, for those who only ask that.
+    #[must_use]
+    pub fn head(&self) -> HistoryHead {
+        HistoryHead::here(self.shared())
+    }
+
+    /// Starts to look after it: the check `history`.
+    pub fn watch(&self, process: &Process) {
+        let history = self.shared();
+        let look = move || {
+            let history = Arc::clone(&history);
+            async move { history.check().await.map_err(|error| chain(&error)) }
+        };
+        let Process { health, tasks, stops, .. } = process;
+        tasks.spawn("history health", probe(health.register("history"), stops.watchers.clone(), look));
+    }
+
+    /// Stores what was appended, and closes it.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves it closing by itself.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(history) => history.close().await,
+            Self::Memory(_) => {}
+            Self::Redis(history) => history.close().await,
+        }
+    }
+}
+
+/// How the history at a URL is reached.
+pub(crate) fn redis_options(url: &SecretUrl, retention: Retention) -> RedisHistoryOptions {
+    RedisHistoryOptions::new(url.reveal(), retention)
+}
+
+impl Opening for HistoryError {
+    fn may_pass(&self) -> bool {
+        self.is_retryable()
+    }
+}

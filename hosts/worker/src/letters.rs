@@ -1,0 +1,104 @@
+//! `/admin/dead-letters`: what was given up, and what to do about it, with the verbs of `tbx dead-letters`.
+
+use std::sync::Arc;
+
+use poem::http::{StatusCode, header};
+use poem::web::{Data, Json, Path};
+use poem::{EndpointExt, IntoResponse, Response, Route, get, handler, post};
+use serde_json::{Value, json};
+use tbx_backends::{Letter, LetterId, Letters, LettersError};
+use tbx_service::problem::Problem;
+use tbx_service::{RouteTable, chain};
+use tbx_store::sqlite::Replayed;
+
+/// The routes.
+pub(crate) const ROUTES: RouteTable = RouteTable(&[
+    ("/admin/dead-letters", "GET, HEAD, OPTIONS"),
+    ("/admin/dead-letters/{id}", "GET, HEAD, DELETE, OPTIONS"),
+    ("/admin/dead-letters/{id}/replay", "POST, OPTIONS"),
+]);
+
+/// Adds the routes.
+pub(crate) fn mount(routes: Route, letters: Arc<Letters>) -> Route {
+    routes
+        .at("/admin/dead-letters", get(list.data(Arc::clone(&letters))))
+        .at(
+            "/admin/dead-letters/:id",
+            get(show.data(Arc::clone(&letters))).delete(discard.data(Arc::clone(&letters))),
+        )
+        .at("/admin/dead-letters/:id/replay", post(replay.data(letters)))
+}
+
+#[handler]
+async fn list(letters: Data<&Arc<Letters>>) -> poem::Result<Response> {
+    let letters = letters.list().await.map_err(unavailable)?;
+    let items: Vec<Value> = letters.iter().map(object).collect();
+    Ok(fresh(json!({ "items": items })))
+}
+
+#[handler]
+async fn show(letters: Data<&Arc<Letters>>, id: Path<String>) -> poem::Result<Response> {
+    let letter = letters.find(&read(&id)?).await.map_err(unavailable)?.ok_or_else(absent)?;
+    let mut shown = object(&letter);
+    // A body that is no JSON is shown as text.
+    shown["body"] = serde_json::from_slice(&letter.body)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&letter.body).into_owned()));
+    Ok(fresh(shown))
+}
+
+#[handler]
+async fn replay(letters: Data<&Arc<Letters>>, id: Path<String>) -> poem::Result<Response> {
+    match letters.replay(&read(&id)?).await.map_err(unavailable)? {
+        Replayed::Queued => Ok(fresh(json!({ "outcome": "replayed" }))),
+        Replayed::Absent => Err(absent().into()),
+        Replayed::Unreadable => Err(conflict("It cannot be read as a message, so it can only be dropped.")),
+        _ => Err(conflict("Its message is still in the outbox, on its way to other groups.")),
+    }
+}
+
+#[handler]
+async fn discard(letters: Data<&Arc<Letters>>, id: Path<String>) -> poem::Result<StatusCode> {
+    match letters.discard(&read(&id)?).await.map_err(unavailable)? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(absent().into()),
+    }
+}
+
+fn object(letter: &Letter) -> Value {
+    json!({
+        "id": letter.id.to_string(),
+        "messageId": letter.message_id,
+        "type": letter.kind,
+        "channel": letter.channel,
+        "group": letter.group,
+        "topic": letter.topic,
+        "attempts": letter.attempts,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "diedAt": letter.died_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+    })
+}
+
+fn fresh(value: Value) -> Response {
+    Json(value).with_header(header::CACHE_CONTROL, "no-store").into_response()
+}
+
+/// An id that cannot be one names nothing.
+fn read(id: &str) -> Result<LetterId, Problem> {
+    id.parse().map_err(|_| absent())
+}
+
+fn absent() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "There is no such dead letter.")
+}
+
+fn conflict(detail: &str) -> poem::Error {
+    Problem::new(StatusCode::CONFLICT, "conflict", detail).into()
+}
+
+fn unavailable(error: LettersError) -> Problem {
+    tracing::warn!(error = chain(&error), "dead letters not reached");
+    let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Try again in a moment.");
+    problem.retry_after = Some(1);
+    problem
+}
