@@ -1,17 +1,20 @@
 //! What end-to-end tests share: the real binary as a process, an HTTP client, and an event stream that resumes.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod collector;
 pub mod crowd;
 mod event_stream;
 mod follower;
 mod http_client;
 mod process;
+mod servers;
 mod web_socket;
 
 pub use event_stream::{Event, EventStream, Resuming};
 pub use follower::{Connection, Follower, Heard, Way};
 pub use http_client::{Answer, Client};
 pub use process::{Setup, Tbx, binary};
+pub use servers::{Server, Servers};
 pub use web_socket::WebSocket;
 
 use std::future::Future;

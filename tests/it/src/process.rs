@@ -78,8 +78,14 @@ impl Setup {
     /// A command of the binary `tbx` with these settings and no others.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary("tbx"));
-        let inherited = std::env::vars().filter(|(name, _)| name.starts_with("TBX_")).map(|(name, _)| name);
+        self.command_of("tbx", arguments)
+    }
+
+    fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary(program));
+        let inherited = std::env::vars()
+            .filter(|(name, _)| name.starts_with("TBX_") || name.starts_with("OTEL_"))
+            .map(|(name, _)| name);
         for name in inherited {
             command.env_remove(name);
         }
@@ -111,13 +117,41 @@ impl Setup {
     /// When it cannot be started.
     #[must_use]
     pub fn spawn(&self) -> Tbx {
+        self.spawn_program("tbx", &["api", "notifier", "worker"])
+    }
+
+    /// Starts one host as a process of its own, `api`, `worker` or `notifier`, and waits until it is ready.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready.
+    pub async fn start_host(&self, service: &'static str) -> Tbx {
+        let host = self.spawn_host(service);
+        within("the host listens", host.listening()).await;
+        host.ready().await;
+        host
+    }
+
+    /// Starts one host as a process of its own, and waits for nothing.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn spawn_host(&self, service: &'static str) -> Tbx {
+        self.spawn_program(&format!("tbx-{service}"), &[service])
+    }
+
+    fn spawn_program(&self, program: &str, services: &[&'static str]) -> Tbx {
         let started = Instant::now();
-        let mut child = self.command(&[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let services = services.to_vec();
+        let mut child =
+            self.command_of(program, &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (addresses, seen) = watch::channel(HashMap::new());
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let reader = tokio::spawn(follow(stderr, Arc::clone(&log), addresses));
-        Tbx { child, log, addresses: seen, reader, started, _folder: Arc::clone(&self.folder) }
+        Tbx { services, child, log, addresses: seen, reader, started, _folder: Arc::clone(&self.folder) }
     }
 }
 
@@ -145,6 +179,8 @@ async fn follow(
 /// A running process. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Tbx {
+    /// What listens in it.
+    services: Vec<&'static str>,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     addresses: watch::Receiver<HashMap<String, SocketAddr>>,
@@ -155,22 +191,22 @@ pub struct Tbx {
 }
 
 impl Tbx {
-    /// Waits until all three services listen.
+    /// Waits until all its services listen.
     pub async fn listening(&self) {
         let mut addresses = self.addresses.clone();
-        if addresses.wait_for(|known| known.len() == 3).await.is_err() {
+        if addresses.wait_for(|known| known.len() == self.services.len()).await.is_err() {
             panic!("the process ended before it listened:\n{}", self.log());
         }
     }
 
-    /// Waits until the api and the notifier are ready; returns how long that took from the start.
+    /// Waits until its services are ready; returns how long that took from the start.
     ///
     /// # Panics
     ///
     /// When they do not become ready.
     pub async fn ready(&self) -> Duration {
         let deadline = Instant::now() + DEADLINE;
-        for service in ["api", "notifier", "worker"] {
+        for service in &self.services {
             loop {
                 let mut client = Client::new(self.address(service));
                 match client.get("/health/ready").await {

@@ -3,6 +3,7 @@
 
 mod idle;
 mod latency;
+mod publishing;
 mod report;
 mod stalled;
 mod topics;
@@ -24,8 +25,14 @@ fn main() -> ExitCode {
     if runs("stalled") {
         stalled::run(&mut report);
     }
+    if runs("publishing") {
+        publishing::run(&mut report);
+    }
     if runs("latency") {
         latency::run(&mut report);
+    }
+    if runs("servers") {
+        latency::run_through_servers(&mut report);
     }
     report.finish()
 }

@@ -85,8 +85,8 @@ async fn main() {
     enrol(point, &names, &database, &outbox, &students).await;
 
     let (events, notifications) = (MemoryBus::new(), MemoryBus::new());
-    events.declare(&tbx_worker::group()).await.unwrap();
-    notifications.declare(&tbx_notifier::group()).await.unwrap();
+    events.declare(&tbx_backends::groups::worker()).await.unwrap();
+    notifications.declare(&tbx_backends::groups::notifier()).await.unwrap();
     let route = |channel, bus: &MemoryBus| Route::new(channel, Arc::new(Watched { bus: bus.clone(), point }));
     let relay = Relay::new(
         Arc::new(outbox.clone()),
@@ -112,8 +112,13 @@ async fn main() {
     let stop = CancellationToken::new();
     let tasks = [
         tokio::spawn(relay.run(stop.clone())),
-        tokio::spawn(Consumer::new(Arc::new(events), tbx_worker::group(), worker).run(stop.clone())),
-        tokio::spawn(Consumer::new(Arc::new(notifications), tbx_notifier::group(), bridge).run(stop.clone())),
+        tokio::spawn(
+            Consumer::new(Arc::new(events), tbx_backends::groups::worker(), worker).run(stop.clone()),
+        ),
+        tokio::spawn(
+            Consumer::new(Arc::new(notifications), tbx_backends::groups::notifier(), bridge)
+                .run(stop.clone()),
+        ),
     ];
     loop {
         let stats = outbox.stats().await.unwrap();

@@ -1,6 +1,5 @@
 //! `kill -9` of everything at random moments, under writes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,8 @@ use serde_json::{Value, json};
 use tbx_it::{Client, Event, Resuming, Setup, Tbx, eventually, within};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+
+use crate::ledger::{Answered, is_change, verify};
 
 const WRITERS: usize = 8;
 /// How many writes are answered in each round before the kill, at least.
@@ -17,23 +18,6 @@ const WRITES: usize = 300;
 fn rounds() -> usize {
     let rounds = std::env::var("TBX_TEST_FAULT_ROUNDS").ok().and_then(|text| text.parse().ok());
     rounds.unwrap_or(4)
-}
-
-/// What clients were told: the versions that were answered with 2xx, and how sure we are of the rest.
-#[derive(Debug, Default)]
-struct Answered {
-    /// By student: the answered versions with their event type.
-    versions: BTreeMap<String, Vec<(u64, &'static str)>>,
-    /// Students whose last write was not answered: one more version may exist.
-    unsure: BTreeMap<String, u64>,
-    writes: usize,
-}
-
-impl Answered {
-    fn note(&mut self, student: &str, version: u64, event: &'static str) {
-        self.versions.entry(student.to_owned()).or_default().push((version, event));
-        self.writes += 1;
-    }
 }
 
 /// A client that keeps every event it sees, and comes back by its last id after each kill.
@@ -62,11 +46,6 @@ impl Watcher {
         })
         .await;
     }
-}
-
-/// Whether an event tells of a write, and not of the cache.
-fn is_change(event: &Event) -> bool {
-    ["StudentCreated", "StudentUpdated"].contains(&event.event.as_str())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,43 +176,4 @@ async fn all_versions(tbx: &Tbx, answered: &Mutex<Answered>) -> usize {
         assert_eq!(stored["version"].as_u64(), versions.iter().map(|(version, _)| *version).max());
     }
     students.iter().map(|student| usize::try_from(student["version"].as_u64().unwrap()).unwrap()).sum()
-}
-
-/// The events of each student that tell of a change, in the order seen.
-fn changes(seen: &[Event]) -> BTreeMap<String, Vec<(u64, String)>> {
-    let mut changes: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
-    for event in seen.iter().filter(|event| is_change(event)) {
-        let body = event.json();
-        let id = body["student"]["id"].as_str().unwrap().to_owned();
-        changes
-            .entry(id)
-            .or_default()
-            .push((body["student"]["version"].as_u64().unwrap(), event.event.clone()));
-    }
-    changes
-}
-
-fn verify(answered: &Answered, seen: &[Event]) {
-    assert!(seen.iter().all(|event| event.event != "gap"), "a gap was told");
-    let changes = changes(seen);
-    for (id, seen) in &changes {
-        let versions: Vec<u64> = seen.iter().map(|(version, _)| *version).collect();
-        let wanted: Vec<u64> = (1..=versions.len() as u64).collect();
-        assert_eq!(versions, wanted, "student {id}: each version once and in order");
-    }
-    for (id, versions) in &answered.versions {
-        let seen = changes.get(id).unwrap_or_else(|| panic!("student {id} was never seen"));
-        for (version, event) in versions {
-            assert!(
-                seen.contains(&(*version, (*event).to_owned())),
-                "student {id}: version {version} was not seen"
-            );
-        }
-    }
-    let mut ids: Vec<&str> =
-        seen.iter().filter(|event| event.event != "connected").map(|event| event.id.as_str()).collect();
-    let all = ids.len();
-    ids.sort_unstable();
-    ids.dedup();
-    assert_eq!(ids.len(), all, "no position was seen twice");
 }

@@ -1,7 +1,9 @@
 //! What is killed, and what it must not cost.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cluster;
 mod crash_points;
 mod crowd;
 mod killing;
+mod ledger;
 mod poison;

@@ -57,9 +57,9 @@ async fn what_cannot_be_used_is_named_with_a_remedy() {
     for (variable, value, remedy) in [
         ("TBX_API_LISEN", "127.0.0.1:0", "TBX_API_LISTEN"),
         ("TBX_BODY_LIMIT", "much", "256KiB"),
-        ("TBX_BUS_URL", "amqp://localhost", "memory:"),
-        ("TBX_DATABASE_URL", "postgres://localhost/tbx", "sqlite:"),
-        ("TBX_CACHE_URL", "redis://localhost", "memory:"),
+        ("TBX_BUS_URL", "localhost:5672", "amqp://"),
+        ("TBX_DATABASE_URL", "localhost/tbx", "postgres://"),
+        ("TBX_CACHE_URL", "localhost", "redis://"),
         ("TBX_HISTORY_URL", "sqlite:data/tbx.db", "file of its own"),
         ("TBX_AUTH", "jwt", "insecure"),
         ("TBX_JWT_SECRET", "secret-value", "remove it"),
@@ -78,6 +78,12 @@ async fn a_host_of_its_own_refuses_what_it_would_have_to_share() {
     }
     for host in ["api", "worker"] {
         refused(&Setup::new().with("TBX_BUS_URL", "none:"), &[host], &[host, "TBX_BUS_URL=none:"]).await;
+    }
+    for host in ["api", "worker", "notifier"] {
+        let on_a_broker = || Setup::new().with("TBX_BUS_URL", "amqp://localhost");
+        refused(&on_a_broker(), &[host], &[host, "TBX_CACHE_URL=memory:", "redis://"]).await;
+        let cached = on_a_broker().with("TBX_CACHE_URL", "redis://localhost");
+        refused(&cached, &[host], &[host, "TBX_DATABASE_URL=sqlite:", "postgres://"]).await;
     }
 }
 

@@ -1,0 +1,31 @@
+//! Connections that break, or go silent.
+
+use std::time::Duration;
+
+use tbx_it::Server;
+
+use super::survive;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cutting_every_connection_loses_and_repeats_nothing() {
+    let mut turn = 0;
+    survive("every connection cut", async |system| {
+        let server = Server::ALL[turn % Server::ALL.len()];
+        turn += 1;
+        system.relay(server).cut().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_go_silent_lose_and_repeat_nothing() {
+    let mut turn = 0;
+    survive("every connection silent for 3 s", async |system| {
+        let server = Server::ALL[turn % Server::ALL.len()];
+        turn += 1;
+        system.relay(server).hold();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        system.relay(server).release();
+    })
+    .await;
+}

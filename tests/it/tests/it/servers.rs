@@ -1,0 +1,268 @@
+//! Hosts as processes of their own, on PostgreSQL, RabbitMQ and Redis.
+
+use std::net::TcpListener;
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::json;
+use tbx_bus::rabbitmq::{Exchange, RabbitMq, RabbitOptions};
+use tbx_bus::{Group, Subscriber, TopicPattern};
+use tbx_it::{Client, Event, EventStream, Setup, Tbx, eventually, within};
+use tbx_services::{Database, Keyspace, Relay, Vhost};
+use tokio::task::JoinSet;
+
+use crate::support::{CHANGES, STUDENTS, ada, at_rest, created, nth};
+
+/// A place of its own on each server.
+struct Places {
+    vhost: Vhost,
+    database: Database,
+    keyspace: Keyspace,
+}
+
+impl Places {
+    async fn new() -> Self {
+        Self { vhost: Vhost::create().await, database: Database::absent(), keyspace: Keyspace::database() }
+    }
+
+    /// The settings of every host.
+    fn setup(&self) -> Setup {
+        Setup::new()
+            .with("TBX_DATABASE_URL", &self.database.url())
+            .with("TBX_BUS_URL", &self.vhost.url())
+            .with("TBX_CACHE_URL", &self.keyspace.url())
+            .with("TBX_HISTORY_URL", &self.keyspace.url())
+    }
+}
+
+/// The end of a host that must not start: its exit code and what it says.
+async fn refused(setup: &Setup, host: &'static str) -> (Option<i32>, String) {
+    let mut command = setup.command(&[host]);
+    let Output { status, stderr, .. } = within("the host gives up", command.output()).await.unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    (status.code(), said.lines().last().unwrap_or_default().to_owned())
+}
+
+async fn next_change(stream: &mut EventStream) -> Event {
+    loop {
+        let event = within("an event", stream.next()).await.unwrap();
+        if event.event.starts_with("Student") {
+            return event;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_to_one_api_reaches_the_clients_of_every_notifier_at_the_same_position() {
+    let places = Places::new().await;
+    let setup = places.setup();
+    let api = [setup.start_host("api").await, setup.start_host("api").await];
+    let _worker = setup.start_host("worker").await;
+    let notifier = [setup.start_host("notifier").await, setup.start_host("notifier").await];
+    let mut streams = Vec::new();
+    for notifier in &notifier {
+        let mut stream = notifier.stream(CHANGES, None).await;
+        within("connected", stream.next()).await.unwrap();
+        streams.push(stream);
+    }
+
+    let student = created(&mut api[0].api(), &ada()).await;
+    let id = student["id"].as_str().unwrap();
+    let (path, change) = (format!("{STUDENTS}/{id}"), json!({ "lastName": "King" }));
+    let changed = api[1].api().json(http::Method::PATCH, &path, &change).await.unwrap();
+    assert_eq!(changed.json()["version"], 2, "the other api knows it");
+
+    let mut seen = Vec::new();
+    for stream in &mut streams {
+        seen.push([next_change(stream).await, next_change(stream).await]);
+    }
+    assert_eq!(seen[0], seen[1]);
+    let versions: Vec<_> = seen[0].iter().map(|event| event.json()["student"]["version"].clone()).collect();
+    assert_eq!(versions, [json!(1), json!(2)]);
+    let rest = at_rest(api[1].address("api"), id).await;
+    assert_eq!(rest.json()["updates"], 2);
+
+    // A position of one notifier is good on the other.
+    let mut resumed = notifier[1].stream(CHANGES, Some(&seen[0][0].id)).await;
+    assert_eq!(within("connected", resumed.next()).await.unwrap().id, seen[0][0].id);
+    assert_eq!(next_change(&mut resumed).await, seen[0][1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_tells_a_position_from_which_its_client_misses_nothing() {
+    let places = Places::new().await;
+    let setup = places.setup();
+    let (api, _worker) = (setup.start_host("api").await, setup.start_host("worker").await);
+    let notifier = setup.start_host("notifier").await;
+    let mut client = api.api();
+    let student = created(&mut client, &nth(1)).await;
+    at_rest(api.address("api"), student["id"].as_str().unwrap()).await;
+    let read = client.get("/api/students/1").await.unwrap();
+    let position = read.header("stream-position").to_owned();
+    assert!(!position.is_empty(), "{read:?}");
+    created(&mut client, &nth(2)).await;
+    let mut stream = notifier.stream(CHANGES, Some(&position)).await;
+    loop {
+        let event = next_change(&mut stream).await;
+        if event.json()["student"]["number"] == 2 {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_that_only_a_person_can_mend_ends_the_start_at_once_with_the_remedy() {
+    let places = Places::new().await;
+    let wrong = |url: &str| url.replacen("tbx:tbx@", "tbx:wrong@", 1).replacen("://:tbx@", "://:wrong@", 1);
+    let vhost = places.vhost.url().replace(places.vhost.name(), "absent");
+    for (host, variable, url, remedy) in [
+        ("api", "TBX_DATABASE_URL", wrong(&places.database.url()), "password"),
+        ("api", "TBX_BUS_URL", wrong(&places.vhost.url()), "password"),
+        ("worker", "TBX_BUS_URL", vhost, "add_vhost absent"),
+        ("notifier", "TBX_HISTORY_URL", wrong(&places.keyspace.url()), "password"),
+    ] {
+        let (code, said) = refused(&places.setup().with(variable, &url), host).await;
+        assert_eq!(code, Some(1), "{variable}: {said}");
+        assert!(said.contains(variable) && said.contains(remedy), "{variable}: {said}");
+        assert!(!said.contains("wrong@"), "the password is not shown: {said}");
+    }
+}
+
+const SERVERS: [(&str, &str); 3] =
+    [("api", "TBX_DATABASE_URL"), ("worker", "TBX_BUS_URL"), ("notifier", "TBX_HISTORY_URL")];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_not_there_is_waited_for_and_then_named() {
+    let places = Places::new().await;
+    let mut waiting = JoinSet::new();
+    for (host, variable) in SERVERS {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let url = match variable {
+            "TBX_DATABASE_URL" => format!("postgres://tbx:tbx@{free}/tbx"),
+            "TBX_BUS_URL" => format!("amqp://tbx:tbx@{free}"),
+            _ => format!("redis://:tbx@{free}"),
+        };
+        let setup = places.setup().with(variable, &url);
+        waiting.spawn(async move { (variable, refused(&setup, host).await) });
+    }
+    for (variable, (code, said)) in waiting.join_all().await {
+        assert_eq!(code, Some(1), "{said}");
+        for text in [variable, "127.0.0.1", "check"] {
+            assert!(said.contains(text) || text == "check" && said.contains("correct"), "{text}: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_lets_nobody_in_is_not_stormed() {
+    let places = Places::new().await;
+    let mut waiting = JoinSet::new();
+    for (host, variable) in SERVERS {
+        let relay = Relay::start(places.vhost.address()).await;
+        relay.refuse();
+        let url = match variable {
+            "TBX_DATABASE_URL" => places.database.url_through(&relay),
+            "TBX_BUS_URL" => places.vhost.url_through(&relay),
+            _ => places.keyspace.url_through(&relay),
+        };
+        let setup = places.setup().with(variable, &url);
+        waiting.spawn(async move { (variable, refused(&setup, host).await.0, relay.accepted()) });
+    }
+    for (variable, code, tries) in waiting.join_all().await {
+        assert_eq!(code, Some(1), "{variable}");
+        assert!((2..40).contains(&tries), "{variable}: {tries} tries in 15 s");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_waits_for_a_server_that_starts_later() {
+    let places = Places::new().await;
+    let relay = Relay::start(places.vhost.address()).await;
+    relay.refuse();
+    let setup = places.setup().with("TBX_BUS_URL", &places.vhost.url_through(&relay));
+    let api = setup.spawn_host("api");
+    eventually("it has tried", || async {
+        if relay.accepted() > 1 { Ok(()) } else { Err(relay.accepted().to_string()) }
+    })
+    .await;
+    relay.accept();
+    within("the api listens", api.listening()).await;
+    api.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topology_that_has_drifted_ends_the_start_and_the_difference_is_told() {
+    let places = Places::new().await;
+    let rabbit = RabbitMq::start(RabbitOptions::new(&places.vhost.url()).unwrap());
+    let other = Group::new("tbx.worker", [TopicPattern::new("order.*").unwrap()]).with_single_active();
+    rabbit.bus(Exchange::new("tbx.events").unwrap()).declare(&other).await.unwrap();
+    rabbit.close().await;
+    let (code, said) = refused(&places.setup(), "worker").await;
+    assert_eq!(code, Some(1), "{said}");
+    for text in ["TBX_BUS_URL", "tbx.worker", "order.*"] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_of_a_later_version_ends_the_start() {
+    let places = Places::new().await;
+    let migrated = places.setup().command(&["migrate"]).output().await.unwrap();
+    assert!(migrated.status.success(), "{migrated:?}");
+    places
+        .database
+        .execute(
+            "INSERT INTO tbx_store_migrations (version, description, success, checksum, execution_time) \
+             VALUES (99, 'later', true, ''::bytea, 0)",
+        )
+        .await;
+    let (code, said) = refused(&places.setup(), "api").await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("TBX_DATABASE_URL") && said.contains("version"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_rides_out_the_loss_of_every_server_and_says_so() {
+    let places = Places::new().await;
+    let relays = [
+        Relay::start(places.vhost.address()).await,
+        Relay::start(places.database.address()).await,
+        Relay::start(places.keyspace.address()).await,
+    ];
+    let setup = places
+        .setup()
+        .with("TBX_BUS_URL", &places.vhost.url_through(&relays[0]))
+        .with("TBX_DATABASE_URL", &places.database.url_through(&relays[1]))
+        .with("TBX_HISTORY_URL", &places.keyspace.url_through(&relays[2]))
+        .with("TBX_CACHE_URL", &places.keyspace.url_through(&relays[2]));
+    let (api, _worker) = (setup.start_host("api").await, setup.start_host("worker").await);
+    let notifier = setup.start_host("notifier").await;
+    let mut stream = notifier.stream(CHANGES, None).await;
+    within("connected", stream.next()).await.unwrap();
+    for (relay, host, service, check) in [
+        (&relays[0], &api, "api", "bus"),
+        (&relays[1], &api, "api", "database"),
+        (&relays[2], &notifier, "notifier", "history"),
+    ] {
+        relay.refuse();
+        relay.cut().await;
+        eventually("health shows the loss", || health_is(host, service, check, "fail")).await;
+        relay.accept();
+        eventually("health shows the return", || health_is(host, service, check, "pass")).await;
+    }
+    let student = created(&mut Client::new(api.address("api")), &ada()).await;
+    loop {
+        let event = next_change(&mut stream).await;
+        if event.json()["student"]["id"] == student["id"] {
+            break;
+        }
+    }
+}
+
+async fn health_is(host: &Tbx, service: &str, check: &str, wanted: &str) -> Result<(), String> {
+    let mut client = Client::new(host.address(service));
+    let health = client.get("/health").await.map_err(|error| error.to_string())?.json();
+    let status = &health["checks"][check]["status"];
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    if status == wanted { Ok(()) } else { Err(health.to_string()) }
+}
