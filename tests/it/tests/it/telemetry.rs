@@ -156,9 +156,49 @@ async fn one_trace_runs_from_the_request_to_the_fan_out() {
 }
 
 #[tokio::test]
+async fn the_same_trace_runs_through_three_processes_and_three_servers() {
+    let collector = Collector::start(StatusCode::OK).await;
+    let (vhost, database, keyspace) = (Vhost::create().await, Database::create().await, Keyspace::database());
+    let setup = exporting(&collector)
+        .with("TBX_DATABASE_URL", &database.url())
+        .with("TBX_BUS_URL", &vhost.url())
+        .with("TBX_CACHE_URL", &keyspace.url())
+        .with("TBX_HISTORY_URL", &keyspace.url());
+    let migrated = setup.command(&["migrate"]).output().await.unwrap();
+    assert!(migrated.status.success(), "{migrated:?}");
+    // The notifier and the worker first: their queues take what comes from then on.
+    let notifier = setup.start_host("notifier").await;
+    let _worker = setup.start_host("worker").await;
+    let api = setup.start_host("api").await;
+    let mut stream = connected(notifier.address("notifier"), STREAM, None).await;
+    create_within(&mut api.api(), &traceparent("01")).await;
+    next(&mut stream).await;
+    next(&mut stream).await;
+
+    let road = road();
+    let received = collector
+        .wait_for("the whole trace", |received| {
+            (of_trace(received).len() >= road.len()).then(|| received.clone())
+        })
+        .await;
+    assert_eq!(paths(&received), road);
+    for (resource, span) in received.spans.iter().filter(|(_, span)| hex(&span.trace_id) == TRACE) {
+        let host = match span.name.as_str() {
+            "POST /api/students" | "send tbx.events" => "tbx-api",
+            "process tbx.worker" | "send notifications" => "tbx-worker",
+            _ => "tbx-notifier",
+        };
+        assert_eq!(attribute(&resource.attributes, "service.name"), host, "{}", span.name);
+        let messaging = matches!(span.kind(), SpanKind::Producer | SpanKind::Consumer);
+        let system = attribute(&span.attributes, "messaging.system");
+        assert_eq!(system, if messaging { "rabbitmq" } else { "" });
+    }
+}
+
+#[tokio::test]
 async fn each_notifier_fans_out_in_the_trace_that_came_over_the_broker_and_the_shared_history() {
     let collector = Collector::start(StatusCode::OK).await;
-    let (vhost, database, keyspace) = (Vhost::create().await, Database::create().await, Keyspace::new());
+    let (vhost, database, keyspace) = (Vhost::create().await, Database::create().await, Keyspace::database());
     let setup = exporting(&collector)
         .with("TBX_DATABASE_URL", &database.url())
         .with("TBX_BUS_URL", &vhost.url())
