@@ -8,7 +8,7 @@
 //! - *Logs:* the lines of stderr, with the same filter, each with its trace.
 //! - *Metrics:* what `/metrics` shows, pushed.
 //!
-//! A host begins it instead of [`logging`](crate::logging) and ends it when everything else has ended. [`Front`](crate::Front) does the rest.
+//! A host begins it instead of [`logging`] and ends it when everything else has ended. [`Front`](crate::Front) does the rest.
 
 mod exposition;
 mod ids;
