@@ -8,11 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::lease::GIVEN_BACK;
 use super::{NOTIFICATIONS, PgOutbox};
-use crate::StoreError;
 use crate::postgres::{store_error, within};
+use crate::{StoreError, StoreErrorKind};
 
 /// How long to gather reasons before the others are told once.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// How long a turn may take at least, however short the lease.
+const LEAST: Duration = Duration::from_secs(2);
 
 /// How long giving back may take; a lease that is not given back runs out.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -34,7 +37,7 @@ impl PgOutbox {
         let backoff = Backoff::standard();
         let mut failures = 0;
         while !stop.is_cancelled() {
-            let pause = match self.turn().await {
+            let pause = match self.turn_in_time().await {
                 Ok(()) => {
                     failures = 0;
                     // Also a sign of life to the own ears.
@@ -48,6 +51,16 @@ impl PgOutbox {
                 }
             };
             self.rest(pause, stop).await;
+        }
+    }
+
+    /// A turn that may fail in time for another before the lease ends: a connection that hangs costs one turn, and the next has a fresh one.
+    async fn turn_in_time(&self) -> Result<(), StoreError> {
+        match tokio::time::timeout(self.pace().max(LEAST), Box::pin(self.turn())).await {
+            Ok(turned) => turned,
+            Err(_) => {
+                Err(StoreError::new(StoreErrorKind::Unavailable, "renewing the lease, no answer in time"))
+            }
         }
     }
 

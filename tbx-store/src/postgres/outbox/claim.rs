@@ -181,28 +181,36 @@ impl PgOutbox {
         }
     }
 
-    /// Makes entries of rows and notes them as under way.
+    /// Makes entries of rows and notes them as under way. That comes last: what is noted is handed over, or nobody would ever look at it again.
     async fn take_up(
         &self,
         connection: &mut PgConnection,
         lanes: &[Lane],
         chosen: Vec<(usize, &PgRow)>,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
-        let mut entries = Vec::with_capacity(chosen.len());
+        let mut found = Vec::with_capacity(chosen.len());
         for (lane, row) in chosen {
             let lane = &lanes[lane];
             match entry(row, 2, Arc::clone(&lane.channel)) {
-                Ok(entry) => {
-                    if self.hold().start(lane.owner, &entry) {
-                        entries.push(entry);
-                    }
-                }
+                Ok(entry) => found.push((lane.owner, entry)),
                 Err(error) => self.give_up(connection, &lane.channel, row, &error).await?,
             }
         }
-        self.count_attempts(connection, &mut entries).await?;
+        found.retain(|(_, entry)| self.hold().is_free(entry));
+        self.count_attempts(connection, &found).await?;
+        Ok(self.start(found))
+    }
+
+    /// Notes messages as under way, and leaves out those that were lost or overtaken meanwhile.
+    fn start(&self, found: Vec<(Uuid, OutboxEntry)>) -> Vec<OutboxEntry> {
+        let mut hold = self.hold();
+        let mut entries: Vec<_> = found
+            .into_iter()
+            .filter(|(owner, entry)| hold.start(*owner, entry))
+            .map(|(_, entry)| entry)
+            .collect();
         entries.sort_unstable_by_key(|entry| entry.id);
-        Ok(entries)
+        entries
     }
 
     async fn give_up(
@@ -221,29 +229,24 @@ impl PgOutbox {
     async fn count_attempts(
         &self,
         connection: &mut PgConnection,
-        entries: &mut [OutboxEntry],
+        found: &[(Uuid, OutboxEntry)],
     ) -> Result<(), StoreError> {
         let counted: Vec<&OutboxEntry> = {
             let hold = self.hold();
-            entries.iter().filter(|entry| hold.counts(&entry.channel)).collect()
+            found.iter().map(|(_, entry)| entry).filter(|entry| hold.counts(&entry.channel)).collect()
         };
         if counted.is_empty() {
             return Ok(());
         }
-        let result = sqlx::query(
+        sqlx::query(
             "UPDATE tbx_outbox o SET attempts = o.attempts + 1 FROM unnest($1::text[], $2::text[]) AS c (channel, message_id) \
              WHERE o.channel = c.channel AND o.message_id = c.message_id",
         )
         .bind(counted.iter().map(|entry| entry.channel.to_string()).collect::<Vec<_>>())
         .bind(counted.iter().map(|entry| entry.message.id().to_string()).collect::<Vec<_>>())
         .execute(connection)
-        .await;
-        if let Err(error) = result {
-            // Nothing of this was handed over.
-            let mut hold = self.hold();
-            entries.iter().for_each(|entry| hold.finish(entry.id));
-            return Err(store_error("counting attempts", error));
-        }
+        .await
+        .map_err(|error| store_error("counting attempts", error))?;
         Ok(())
     }
 
@@ -258,7 +261,7 @@ impl PgOutbox {
             return Ok(Vec::new());
         }
         let mut connection = self.shared.work.take().await?;
-        let entries = within("looking for messages under way", async {
+        let found = within("looking for messages under way", async {
             let rows = sqlx::query(
                 "SELECT o.id, o.ordering_key, o.message_id, o.topic, o.headers, o.body, o.created_at, o.attempts, \
                         o.channel, o.owner \
@@ -271,28 +274,25 @@ impl PgOutbox {
             .fetch_all(&mut connection)
             .await
             .map_err(|error| store_error("looking for messages under way", error))?;
-            let mut entries = Vec::with_capacity(rows.len());
+            let mut found = Vec::with_capacity(rows.len());
             for row in &rows {
                 let channel: String = row.get(8);
                 match entry(row, 0, channel.as_str().into()) {
                     Ok(mut entry) => {
                         // Counted when it was handed over, and not now.
                         entry.attempts -= 1;
-                        if self.hold().start(row.get(9), &entry) {
-                            entries.push(entry);
-                        }
+                        found.push((row.get(9), entry));
                     }
                     Err(error) => self.give_up(&mut connection, &channel, row, &error).await?,
                 }
             }
-            Ok(entries)
+            Ok(found)
         })
-        .await;
-        let mut entries = entries?;
+        .await?;
         self.shared.work.give_back(connection).await;
+        let entries = self.start(found);
         self.hold().looked_at(&owners);
         self.wake();
-        entries.sort_unstable_by_key(|entry| entry.id);
         Ok(entries)
     }
 }

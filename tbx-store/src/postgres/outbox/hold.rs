@@ -134,6 +134,12 @@ impl Hold {
         self.counted.contains(channel)
     }
 
+    /// Whether neither the message nor another of its key is under way.
+    pub(super) fn is_free(&self, entry: &OutboxEntry) -> bool {
+        let key = entry.message.key().map(|key| (Arc::clone(&entry.channel), key.to_owned()));
+        !self.under_way.contains_key(&entry.id) && key.is_none_or(|key| !self.busy_keys.contains(&key))
+    }
+
     /// Notes that a message is under way; refused when its estate was lost meanwhile, or another of its key is under way.
     pub(super) fn start(&mut self, owner: Uuid, entry: &OutboxEntry) -> bool {
         let Some(epoch) = self.estates.get(&owner).copied() else { return false };

@@ -123,7 +123,8 @@ impl PgOutbox {
         let shared = Shared {
             pool: pool.clone(),
             work: Link::new(relay.clone()),
-            keep: Link::new(relay),
+            // Who holds what must not be taken back by a crash of the server: two would hold it.
+            keep: Link::new(relay.options([("synchronous_commit", "on")])),
             ears,
             appended: Notify::new(),
             others: Notify::new(),

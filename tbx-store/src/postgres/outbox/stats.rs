@@ -8,7 +8,7 @@ use crate::StoreError;
 use crate::outbox::OutboxStats;
 use crate::postgres::{store_error, within};
 
-/// Up to here rows are counted; beyond, what the server remembers of the table's size is the answer.
+/// Up to here rows are counted; beyond, an estimate is the answer.
 const EXACT: i64 = 10_000;
 
 impl PgOutbox {
@@ -16,11 +16,20 @@ impl PgOutbox {
         let handed = self.hold().under_way().len() as u64;
         let row = within("counting the outbox", async {
             sqlx::query(
+                // Of the table: how dense it was when the server last looked times its size now, but no more than ids were given from the oldest on.
                 "SELECT (SELECT count(*) FROM (SELECT FROM tbx_outbox LIMIT $1) counted), \
                         (SELECT count(*) FROM (SELECT FROM tbx_dead_letters LIMIT $1) counted), \
-                        (SELECT created_at FROM tbx_outbox ORDER BY created_at LIMIT 1), \
-                        (SELECT reltuples::bigint FROM pg_class WHERE oid = 'tbx_outbox'::regclass), \
-                        (SELECT reltuples::bigint FROM pg_class WHERE oid = 'tbx_dead_letters'::regclass)",
+                        first.created_at, \
+                        least( \
+                            last.id - first.id + 1, \
+                            (SELECT (c.reltuples / nullif(c.relpages, 0) * pg_relation_size(c.oid) \
+                                     / current_setting('block_size')::int)::bigint \
+                             FROM pg_class c WHERE c.oid = 'tbx_outbox'::regclass AND c.reltuples > 0) \
+                        ), \
+                        (SELECT reltuples::bigint FROM pg_class WHERE oid = 'tbx_dead_letters'::regclass) \
+                 FROM (SELECT) one \
+                 LEFT JOIN LATERAL (SELECT id, created_at FROM tbx_outbox ORDER BY created_at LIMIT 1) first ON true \
+                 LEFT JOIN LATERAL (SELECT id FROM tbx_outbox ORDER BY created_at DESC LIMIT 1) last ON true",
             )
             .bind(EXACT)
             .fetch_one(&self.shared.pool)
@@ -29,8 +38,8 @@ impl PgOutbox {
         })
         .await?;
         let count = |counted: usize, estimated: usize| {
-            let (counted, estimated): (i64, i64) = (row.get(counted), row.get(estimated));
-            let best = if counted < EXACT { counted } else { estimated.max(EXACT) };
+            let (counted, estimated): (i64, Option<i64>) = (row.get(counted), row.get(estimated));
+            let best = if counted < EXACT { counted } else { estimated.unwrap_or_default().max(EXACT) };
             u64::try_from(best).unwrap_or_default()
         };
         let oldest: Option<DateTime<Utc>> = row.get(2);

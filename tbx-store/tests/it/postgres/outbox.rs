@@ -63,6 +63,28 @@ async fn a_row_that_is_no_message_is_given_up_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_claim_that_fails_half_way_leaves_nothing_stuck() {
+    let fixture = fixture().await;
+    let attending = attend(&fixture.outbox).await;
+    let good = message("a", Some("k"));
+    fixture.append("c", &good).await;
+    foreign(
+        &fixture,
+        "INSERT INTO tbx_outbox (channel, message_id, topic, headers, body) VALUES ('c', 'm', '..', '[]', '')",
+    )
+    .await;
+    // The unreadable one cannot be given up while this lasts.
+    let mut lock = fixture.database.begin().await.unwrap();
+    sqlx::query("LOCK TABLE tbx_dead_letters").execute(&mut *lock).await.unwrap();
+    let claiming = fixture.outbox.settle_and_claim(&[], &[("c", 10)], Utc::now());
+    assert!(claiming.await.unwrap_err().is_retryable());
+    lock.rollback().await.unwrap();
+    let claimed = attending.claim(10).await;
+    assert_eq!(claimed.iter().map(|entry| entry.message.id()).collect::<Vec<_>>(), [good.id()]);
+    attending.stop().await;
+}
+
+#[tokio::test]
 async fn rows_whose_estate_nobody_knows_are_found() {
     let fixture = fixture().await;
     let outbox = fixture.outbox.clone().with_lease(Duration::from_millis(600));
@@ -156,6 +178,22 @@ async fn a_relay_whose_network_is_silent_hands_over_nothing_and_goes_on_when_it_
     assert!(!claimed.iter().any(|other| other.id == entry.id), "nobody took over, so it is still under way");
     outbox.settle_and_claim(&done(vec![entry]), &[], Utc::now()).await.unwrap();
     attending.stop().await;
+}
+
+#[tokio::test]
+async fn large_backlogs_are_estimated() {
+    let fixture = fixture().await;
+    foreign(
+        &fixture,
+        r#"INSERT INTO tbx_outbox (channel, message_id, topic, headers, body)
+           SELECT 'c', n::text, 'a', '{"cloudEvents_type":"X"}', '' FROM generate_series(1, 30000) n"#,
+    )
+    .await;
+    for sql in ["SELECT 1", "VACUUM ANALYZE tbx_outbox"] {
+        foreign(&fixture, sql).await;
+        let pending = fixture.outbox.stats().await.unwrap().pending;
+        assert!((20_000..=40_000).contains(&pending), "{pending}");
+    }
 }
 
 #[tokio::test]
