@@ -284,7 +284,7 @@ async fn measure_backlog() -> (f64, f64) {
         })
         .collect();
     println!("       messages a second of each tenth: {rates:.0?}");
-    let mut sorted = rates.clone();
+    let mut sorted = rates;
     sorted.sort_by(f64::total_cmp);
     claims.sort_by(f64::total_cmp);
     println!(
