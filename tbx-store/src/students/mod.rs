@@ -2,6 +2,8 @@
 
 mod announcer;
 mod cache;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod failure;
 mod message;
 #[cfg(feature = "postgres")]
 pub mod postgres;

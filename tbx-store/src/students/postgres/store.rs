@@ -13,6 +13,7 @@ use tbx_core::{
 use super::list;
 use super::row::{columns, signed, student, unsigned};
 use crate::postgres::{Database, PgInbox, PgOutbox, WriteTransaction, store_error, within};
+use crate::students::failure::failure;
 use crate::students::message::{event_message, notification_message};
 
 /// The students in a PostgreSQL database; their events go to the channels `tbx.events` and `notifications` of its outbox.
@@ -236,7 +237,7 @@ pub(super) fn store_failure(context: &str, error: sqlx::Error) -> StoreError {
     let taken = error
         .as_database_error()
         .is_some_and(|error| error.is_unique_violation() && error.constraint() == Some(EMAIL_KEY));
-    if taken { StoreError::EmailTaken } else { StoreError::unavailable(store_error(context, error)) }
+    if taken { StoreError::EmailTaken } else { failure(store_error(context, error)) }
 }
 
 /// The constraint that keeps emails apart.

@@ -13,6 +13,7 @@ use tbx_core::{
 use super::list;
 use super::row::{columns, signed, student, unsigned};
 use crate::sqlite::{Database, SqliteInbox, SqliteOutbox, WriteTransaction, store_error};
+use crate::students::failure::failure;
 use crate::students::message::{event_message, notification_message};
 
 /// The students in an SQLite database; their events go to the channels `tbx.events` and `notifications` of its outbox.
@@ -208,5 +209,5 @@ pub(super) fn store_failure(context: &str, error: sqlx::Error) -> StoreError {
     let taken = error
         .as_database_error()
         .is_some_and(|error| error.is_unique_violation() && error.message().contains("students.email_key"));
-    if taken { StoreError::EmailTaken } else { StoreError::unavailable(store_error(context, error)) }
+    if taken { StoreError::EmailTaken } else { failure(store_error(context, error)) }
 }
