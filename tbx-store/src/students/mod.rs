@@ -3,6 +3,8 @@
 mod announcer;
 mod cache;
 mod message;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod once;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
