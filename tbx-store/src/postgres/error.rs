@@ -12,7 +12,7 @@ const INVALID_PASSWORD: &str = "28P01";
 const INVALID_AUTHORIZATION: &str = "28000";
 const TOO_MANY_CONNECTIONS: &str = "53300";
 const QUERY_CANCELED: &str = "57014";
-const LOCK_NOT_AVAILABLE: &str = "55P03";
+pub(super) const LOCK_NOT_AVAILABLE: &str = "55P03";
 const READ_ONLY: &str = "25006";
 const IDLE_IN_TRANSACTION: &str = "25P03";
 /// The classes that the first two characters name.

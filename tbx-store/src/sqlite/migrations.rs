@@ -17,10 +17,13 @@ pub struct MigrationSet {
     pub steps: &'static [(&'static str, &'static str)],
 }
 
-/// The tables of outbox, inbox and dead letters.
+/// The tables of outbox, inbox, dead letters and idempotency keys.
 pub const MESSAGING: MigrationSet = MigrationSet {
     table: "tbx_store_migrations",
-    steps: &[("messaging", include_str!("migrations/0001_messaging.sql"))],
+    steps: &[
+        ("messaging", include_str!("migrations/0001_messaging.sql")),
+        ("idempotency", include_str!("migrations/0002_idempotency.sql")),
+    ],
 };
 
 impl MigrationSet {
@@ -98,7 +101,7 @@ impl MigrationSet {
     }
 }
 
-/// Creates or updates the tables of outbox, inbox and dead letters.
+/// Creates or updates the tables of outbox, inbox, dead letters and idempotency keys.
 ///
 /// # Errors
 ///

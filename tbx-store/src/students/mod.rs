@@ -5,6 +5,8 @@ mod cache;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod failure;
 mod message;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod once;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
