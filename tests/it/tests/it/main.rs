@@ -14,6 +14,7 @@ mod health;
 mod hostile;
 mod listing;
 mod publish;
+mod repeating;
 mod servers;
 mod shutdown;
 mod stream;
