@@ -7,6 +7,8 @@ use crate::{StoreError, StoreErrorKind};
 pub(super) const INVALID_CATALOG_NAME: &str = "3D000";
 pub(super) const DUPLICATE_DATABASE: &str = "42P04";
 pub(super) const UNIQUE_VIOLATION: &str = "23505";
+pub(super) const DUPLICATE_TABLE: &str = "42P07";
+pub(super) const DUPLICATE_OBJECT: &str = "42710";
 pub(super) const INSUFFICIENT_PRIVILEGE: &str = "42501";
 const INVALID_PASSWORD: &str = "28P01";
 const INVALID_AUTHORIZATION: &str = "28000";
