@@ -9,3 +9,4 @@ mod inbox;
 mod outbox;
 mod students;
 mod support;
+mod tls;

@@ -19,6 +19,7 @@ mod hostile;
 mod letters;
 mod listing;
 mod publish;
+mod repeating;
 mod server_settings;
 mod servers;
 mod shutdown;

@@ -122,7 +122,7 @@ async fn a_schema_that_is_behind_is_refused_to_a_role_that_may_not_change_it() {
     for host in ["api", "worker"] {
         let (code, said) = refused(&setup, host).await;
         assert_eq!(code, Some(1), "{said}");
-        for text in ["TBX_DATABASE_URL", "migrations are missing", "`migrate`"] {
+        for text in ["TBX_DATABASE_URL", "migrations are missing", "`tbx migrate`"] {
             assert!(said.contains(text), "{text}: {said}");
         }
     }
@@ -144,7 +144,7 @@ async fn a_certificate_of_an_unknown_authority_ends_the_start_with_the_remedy_an
     let (cache, database) = (Keyspace::at(&redis.url()), tbx_services::Database::absent_at(&postgres.url()));
     let mut starts = JoinSet::new();
     for (host, variable, remedy) in [
-        ("notifier", "TBX_HISTORY_URL", "certificate"),
+        ("notifier", "TBX_HISTORY_URL", "cacertfile"),
         ("worker", "TBX_BUS_URL", "cacertfile"),
         ("api", "TBX_DATABASE_URL", "sslrootcert"),
     ] {
