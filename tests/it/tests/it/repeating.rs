@@ -6,8 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tbx_bus::rabbitmq::{Exchange, RabbitMq, RabbitOptions};
 use tbx_bus::{Group, Subscriber, TopicPattern, cloudevents};
-use tbx_it::{Answer, Client, Setup, within};
-use tbx_services::{Database, Keyspace, Vhost};
+use tbx_it::{Answer, Client, Places, Setup, within};
 use tokio::task::JoinSet;
 
 use crate::support::{JSON, STUDENTS, ada, at_rest, created, delete, get, id, nth, problem, put};
@@ -82,27 +81,6 @@ async fn what_is_no_key_is_refused() {
     }
     problem(&post_with(&mut api, &[(KEY, "a"), (KEY, "a")], &ada()).await, 400, "malformed-request");
     assert_eq!(post_under(&mut api, &too_long[1..], &ada()).await.status, 201);
-}
-
-/// A place of its own on each server.
-struct Places {
-    vhost: Vhost,
-    database: Database,
-    keyspace: Keyspace,
-}
-
-impl Places {
-    async fn new() -> Self {
-        Self { vhost: Vhost::create().await, database: Database::absent(), keyspace: Keyspace::database() }
-    }
-
-    fn setup(&self) -> Setup {
-        Setup::new()
-            .with("TBX_DATABASE_URL", &self.database.url())
-            .with("TBX_BUS_URL", &self.vhost.url())
-            .with("TBX_CACHE_URL", &self.keyspace.url())
-            .with("TBX_HISTORY_URL", &self.keyspace.url())
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
