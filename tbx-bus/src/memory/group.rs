@@ -102,13 +102,14 @@ impl GroupQueue {
     }
 
     pub(super) fn wants(&self, message: &Message) -> bool {
-        self.spec.wants(message.topic())
+        self.spec.takes(message)
     }
 
     pub(super) fn enqueue(&mut self, message: Arc<Message>, publication: Arc<Publication>) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.ready.push_back(Item { sequence, message, publication, attempts: 0, redelivered: false });
+        let redelivered = message.is_replayed();
+        self.ready.push_back(Item { sequence, message, publication, attempts: 0, redelivered });
         self.wake.notify_waiters();
     }
 

@@ -20,7 +20,7 @@ use super::publisher::Outgoing;
 use super::settle::GroupSource;
 use super::shelf::Shelf;
 use super::supervisor::Link;
-use super::{Exchange, RabbitMq, declare, encode, error, names};
+use super::{Exchange, RabbitMq, declare, encode, error, letter, names};
 use crate::publisher::{Publisher, Receipt};
 use crate::subscriber::{Broadcast, Deliveries, Group, Subscriber};
 use crate::time::from_now;
@@ -116,6 +116,10 @@ impl Publisher for RabbitBus {
                 BusErrorKind::TooLarge,
                 format!("{size} bytes where {limit} are allowed"),
             ));
+        }
+        if let Some(group) = message.only_for() {
+            // By the name of its queue: no pattern decides, and no other group is asked.
+            return self.broker.0.outbox.send(letter::to_group(&message, group)?).await;
         }
         let is_private = message.topic().words().any(is_private);
         let name = if is_private { &self.exchange.private } else { &self.exchange.name };

@@ -1,4 +1,4 @@
-//! Messages on their way to the dead letters of a group, and to its ladder of retries.
+//! Messages on their way to one group: to its dead letters, to its ladder of retries, and to itself once more.
 
 use lapin::BasicProperties;
 use lapin::message::Delivery as Incoming;
@@ -81,6 +81,13 @@ pub(super) fn put_off(
         message.body().clone(),
         message.id().clone(),
     ))
+}
+
+/// A message for one group alone.
+pub(super) fn to_group(message: &Message, group: &str) -> Result<Outgoing, BusError> {
+    let extra = [(names::TOPIC, message.topic().as_str())];
+    let properties = encode::properties(message, &extra)?;
+    Ok(to_queue(group, properties, message.body().clone(), message.id().clone()))
 }
 
 /// A message to one queue, through the exchange that the broker has for that. It must be there.

@@ -1,18 +1,20 @@
 //! Database codes to meanings, in one place.
 
-use super::DatabaseOptions;
+use super::{DatabaseOptions, certificates};
 use crate::{StoreError, StoreErrorKind};
 
 // SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
 pub(super) const INVALID_CATALOG_NAME: &str = "3D000";
 pub(super) const DUPLICATE_DATABASE: &str = "42P04";
 pub(super) const UNIQUE_VIOLATION: &str = "23505";
+pub(super) const DUPLICATE_TABLE: &str = "42P07";
+pub(super) const DUPLICATE_OBJECT: &str = "42710";
 pub(super) const INSUFFICIENT_PRIVILEGE: &str = "42501";
 const INVALID_PASSWORD: &str = "28P01";
 const INVALID_AUTHORIZATION: &str = "28000";
 const TOO_MANY_CONNECTIONS: &str = "53300";
 const QUERY_CANCELED: &str = "57014";
-const LOCK_NOT_AVAILABLE: &str = "55P03";
+pub(super) const LOCK_NOT_AVAILABLE: &str = "55P03";
 const READ_ONLY: &str = "25006";
 const IDLE_IN_TRANSACTION: &str = "25P03";
 /// The classes that the first two characters name.
@@ -72,6 +74,13 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
 /// Why a connection could not be made, with what to do about it.
 pub(super) fn connect_error(options: &DatabaseOptions, error: sqlx::Error) -> StoreError {
     let (role, place, database) = (options.connect.get_username(), options.place(), options.database());
+    if let sqlx::Error::Io(fault) = &error
+        && options.connect.get_socket().is_none()
+        && certificates::is_at_fault(fault)
+    {
+        let context = certificates::remedy(fault, &place);
+        return StoreError::new(StoreErrorKind::Invalid, context).with_source(error);
+    }
     let code = code(&error);
     let context = match code.as_deref() {
         Some(INVALID_PASSWORD) => {

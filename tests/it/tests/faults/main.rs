@@ -3,7 +3,9 @@
 
 mod cluster;
 mod crash_points;
+mod crash_points_on_servers;
 mod crowd;
 mod killing;
 mod ledger;
 mod poison;
+mod poison_on_servers;
