@@ -29,7 +29,9 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
+    /// Hands a message over. One that was already, and was lost and claimed anew unnoticed, counts once.
     pub(super) fn start(&mut self, routes: &HashMap<Arc<str>, Route>, entry: OutboxEntry) {
+        self.let_go(entry.id);
         *self.by_channel.entry(Arc::clone(&entry.channel)).or_default() += 1;
         self.entries.insert(entry.id, entry.clone());
         self.carry(routes, entry);
@@ -59,14 +61,18 @@ impl UnderWay {
     /// Lets go of messages that another has taken over. Whether the bus has them is unknown; the other publishes them in any case.
     pub(super) fn forget(&mut self, lost: &[i64]) {
         for id in lost {
-            if let Some(abort) = self.aborts.remove(id) {
-                abort.abort();
-            }
-            self.parked.retain(|(parked, _)| parked != id);
-            if self.remove(*id) {
+            if self.let_go(*id) {
                 tracing::warn!(id, "another relay has taken over a message under way");
             }
         }
+    }
+
+    fn let_go(&mut self, id: i64) -> bool {
+        if let Some(abort) = self.aborts.remove(&id) {
+            abort.abort();
+        }
+        self.parked.retain(|(parked, _)| *parked != id);
+        self.remove(id)
     }
 
     /// The next message that came to an end; `None` when nothing is with a bus.

@@ -99,7 +99,7 @@ impl PgOutbox {
             .bind(lanes.iter().map(|lane| signed(lane.wanted)).collect::<Vec<_>>())
             .bind(lanes.iter().map(|lane| signed(budget(lane))).collect::<Vec<_>>())
             .bind(&under_way)
-            .bind(now)
+            .bind(seconds_from_now(now))
             .fetch_all(&mut *connection)
             .await
             .map_err(|error| store_error("claiming messages", error))?;
@@ -298,6 +298,11 @@ impl PgOutbox {
     }
 }
 
+/// How far a time is from now. The server adds it to its own clock, which is the one that all relays agree on.
+pub(super) fn seconds_from_now(time: DateTime<Utc>) -> f64 {
+    (time - Utc::now()).as_seconds_f64()
+}
+
 /// The entry of a row whose columns begin at `first`.
 fn entry(row: &PgRow, first: usize, channel: Arc<str>) -> Result<OutboxEntry, StoreError> {
     let id: i64 = row.get(first);
@@ -310,7 +315,8 @@ fn entry(row: &PgRow, first: usize, channel: Arc<str>) -> Result<OutboxEntry, St
             topic: row.get(first + 3),
             headers: row.get(first + 4),
             body: row.get(first + 5),
-            created_at: row.get(first + 6),
+            // Other programs may have put in a time that is none of ours, such as infinity.
+            created_at: row.try_get(first + 6).map_err(|error| store_error("reading a message", error))?,
         },
     )?;
     Ok(OutboxEntry { id, channel, message, attempts: u32::try_from(attempts).unwrap_or_default() + 1 })

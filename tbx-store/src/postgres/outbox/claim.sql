@@ -5,7 +5,7 @@
 -- by what the table holds at the moment, which is hardly ever what it holds later. The session rules out all plans but those that walk an index in
 -- its order, and each of these queries has one such index: `ORDER BY … LIMIT 1` instead of `EXISTS`, and no condition on `id` alone.
 --
--- $1 holder, $2 owners, $3 channels, $4 keys and $5 ids where to go on, $6 wanted, $7 budgets, $8 under way, $9 now
+-- $1 holder, $2 owners, $3 channels, $4 keys and $5 ids where to go on, $6 wanted, $7 budgets, $8 under way, $9 how far the time to look for is from now, in seconds
 WITH lanes AS MATERIALIZED (
     SELECT l.*
     FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
@@ -13,7 +13,7 @@ WITH lanes AS MATERIALIZED (
     JOIN tbx_estates e ON e.owner = l.owner AND e.holder = $1 AND e.until > clock_timestamp()
 ),
 looked_at AS MATERIALIZED (
-    SELECT l.lane, l.channel, l.wanted, true AS keyed, s.*, row_number() OVER () AS nth
+    SELECT l.lane, l.channel, l.wanted, true AS keyed, s.*
     FROM lanes l CROSS JOIN LATERAL (
         WITH RECURSIVE firsts AS (
             (
@@ -31,15 +31,18 @@ looked_at AS MATERIALIZED (
                 ORDER BY o.ordering_key, o.id LIMIT 1
             ) n
         )
-        SELECT * FROM firsts LIMIT l.budget
+        -- Numbered in each lane, so that lanes take turns.
+        SELECT *, row_number() OVER () AS nth FROM firsts LIMIT l.budget
     ) s
     UNION ALL
-    SELECT l.lane, l.channel, l.wanted, false, s.*, row_number() OVER ()
+    SELECT l.lane, l.channel, l.wanted, false, s.*
     FROM lanes l CROSS JOIN LATERAL (
-        SELECT o.ctid AS place, o.id, o.ordering_key, o.key_hash, o.next_at
-        FROM tbx_outbox o
-        WHERE o.owner = l.owner AND o.channel = l.channel AND o.ordering_key = '' AND o.id > l.after_id
-        ORDER BY o.id LIMIT l.budget
+        SELECT p.*, row_number() OVER () FROM (
+            SELECT o.ctid AS place, o.id, o.ordering_key, o.key_hash, o.next_at
+            FROM tbx_outbox o
+            WHERE o.owner = l.owner AND o.channel = l.channel AND o.ordering_key = '' AND o.id > l.after_id
+            ORDER BY o.id LIMIT l.budget
+        ) p
     ) s
 ),
 judged AS MATERIALIZED (
@@ -51,7 +54,7 @@ judged AS MATERIALIZED (
 fit AS (
     SELECT j.place, j.lane, j.wanted, row_number() OVER (PARTITION BY j.channel ORDER BY j.nth, j.lane) AS rank
     FROM judged j
-    WHERE NOT j.behind AND j.next_at <= $9 AND j.id <> ALL ($8::bigint[])
+    WHERE NOT j.behind AND j.next_at <= clock_timestamp() + make_interval(secs => $9) AND j.id <> ALL ($8::bigint[])
 )
 SELECT f.lane, o.ordering_key <> '' AS keyed, o.id, o.ordering_key, o.message_id, o.topic, o.headers, o.body, o.created_at, o.attempts,
        NULL::bigint AS looked_at, NULL::boolean AS behind

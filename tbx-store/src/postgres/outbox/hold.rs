@@ -152,6 +152,8 @@ impl Hold {
         {
             return false;
         }
+        // What was lost and is claimed anew before that was told is not to be forgotten any more.
+        self.lost.retain(|lost| *lost != entry.id);
         self.under_way.insert(entry.id, Claim { owner, epoch, key });
         true
     }

@@ -18,32 +18,39 @@ const MARGIN: u32 = 90;
 
 impl PgOutbox {
     /// One turn: what is held is renewed, what is free is taken, what is empty is dropped.
+    ///
+    /// What was renewed holds even if the rest fails, or takes too long, as looking through a table that cannot be cleaned up may.
     pub(super) async fn turn(&self) -> Result<(), StoreError> {
         let asked = Instant::now();
+        let until = asked + self.lease * MARGIN / 100;
         let (holder, own) = {
             let hold = self.hold();
             (hold.holder(), hold.own())
         };
         let mut connection = self.shared.keep.take().await?;
-        let (own, estates, deserted) =
-            within("renewing the lease", self.turn_on(&mut connection, holder, own)).await?;
-        self.shared.keep.give_back(connection).await;
+        let (own, mut estates) =
+            within("renewing the lease", self.renew(&mut connection, holder, own)).await?;
+        self.hold().renewed(own, estates.clone(), HashSet::new(), until);
+        let deserted =
+            within("taking free estates", self.adopt(&mut connection, holder, &mut estates)).await?;
         let found_left_behind = !deserted.is_empty();
-        self.hold().renewed(own, estates, deserted, asked + self.lease * MARGIN / 100);
+        self.hold().renewed(own, estates, deserted, until);
         let first = self.shared.leased.send_if_modified(|leased| !std::mem::replace(leased, true));
         if first || found_left_behind {
             self.wake();
         }
+        within("dropping empty estates", drop_empty(&mut connection, holder, own)).await?;
+        self.shared.keep.give_back(connection).await;
         Ok(())
     }
 
-    async fn turn_on(
+    /// Renews what is held: the estate that this relay appends to, and all others with their epochs.
+    async fn renew(
         &self,
         connection: &mut PgConnection,
         holder: Uuid,
         own: Option<Uuid>,
-    ) -> Result<(Uuid, HashMap<Uuid, i32>, HashSet<Uuid>), StoreError> {
-        let failed = |error| store_error("renewing the lease", error);
+    ) -> Result<(Uuid, HashMap<Uuid, i32>), StoreError> {
         let lease = self.lease.as_secs_f64();
         let mut estates: HashMap<Uuid, i32> = sqlx::query_as(
             "UPDATE tbx_estates SET until = clock_timestamp() + make_interval(secs => $2) WHERE holder = $1 \
@@ -53,22 +60,30 @@ impl PgOutbox {
         .bind(lease)
         .fetch_all(&mut *connection)
         .await
-        .map_err(failed)?
+        .map_err(|error| store_error("renewing the lease", error))?
         .into_iter()
         .collect();
-        let own = match own.filter(|own| estates.contains_key(own)) {
-            Some(own) => own,
-            None => {
-                let fresh = Uuid::new_v4();
-                let epoch = register(connection, fresh, holder, lease).await?;
-                estates.insert(fresh, epoch);
-                fresh
-            }
-        };
+        if let Some(own) = own.filter(|own| estates.contains_key(own)) {
+            return Ok((own, estates));
+        }
+        let fresh = Uuid::new_v4();
+        let epoch = register(connection, fresh, holder, lease).await?;
+        estates.insert(fresh, epoch);
+        Ok((fresh, estates))
+    }
+
+    /// Takes what is free. Tells which estates were left by relays that are gone.
+    async fn adopt(
+        &self,
+        connection: &mut PgConnection,
+        holder: Uuid,
+        estates: &mut HashMap<Uuid, i32>,
+    ) -> Result<HashSet<Uuid>, StoreError> {
+        let failed = |error| store_error("taking free estates", error);
         sqlx::query(include_str!("strays.sql")).execute(&mut *connection).await.map_err(failed)?;
         let taken = sqlx::query(include_str!("adopt.sql"))
             .bind(holder)
-            .bind(lease)
+            .bind(self.lease.as_secs_f64())
             .fetch_all(&mut *connection)
             .await
             .map_err(failed)?;
@@ -81,21 +96,7 @@ impl PgOutbox {
             }
             estates.insert(owner, epoch);
         }
-        let emptied: Vec<Uuid> = sqlx::query_scalar(
-            "DELETE FROM tbx_estates e WHERE e.holder = $1 AND e.owner <> $2 AND e.owner <> $3 \
-                 AND NOT EXISTS (SELECT FROM tbx_outbox o WHERE o.owner = e.owner) RETURNING e.owner",
-        )
-        .bind(holder)
-        .bind(own)
-        .bind(FOREIGN)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(failed)?;
-        for owner in emptied {
-            estates.remove(&owner);
-            deserted.remove(&owner);
-        }
-        Ok((own, estates, deserted))
+        Ok(deserted)
     }
 
     /// Gives everything back, so that others take it at once.
@@ -134,6 +135,21 @@ impl PgOutbox {
     pub(super) fn pace(&self) -> Duration {
         self.lease / 3
     }
+}
+
+/// Drops estates taken over in which nothing is left. The next turn does not find them any more.
+async fn drop_empty(connection: &mut PgConnection, holder: Uuid, own: Uuid) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM tbx_estates e WHERE e.holder = $1 AND e.owner <> $2 AND e.owner <> $3 \
+             AND NOT EXISTS (SELECT FROM tbx_outbox o WHERE o.owner = e.owner)",
+    )
+    .bind(holder)
+    .bind(own)
+    .bind(FOREIGN)
+    .execute(connection)
+    .await
+    .map_err(|error| store_error("dropping empty estates", error))?;
+    Ok(())
 }
 
 async fn register(

@@ -5,6 +5,7 @@ use tbx_bus::{Reason, ReasonKind};
 use uuid::Uuid;
 
 use super::PgOutbox;
+use super::claim::seconds_from_now;
 use super::hold::Claim;
 use crate::outbox::{OutboxEntry, Settlement};
 use crate::postgres::{PgDeadLetters, store_error, within};
@@ -127,10 +128,11 @@ impl PgOutbox {
             Settlement::Later { at, counts, .. } => {
                 let taken_back = i32::from(!counts && self.hold().counts(&entry.channel));
                 sqlx::query(
-                    "UPDATE tbx_outbox SET next_at = $1, attempts = greatest(attempts - $2, 0) \
+                    "UPDATE tbx_outbox SET next_at = clock_timestamp() + make_interval(secs => $1), \
+                         attempts = greatest(attempts - $2, 0) \
                      WHERE channel = $3 AND message_id = $4",
                 )
-                .bind(at)
+                .bind(seconds_from_now(*at))
                 .bind(taken_back)
                 .bind(&*entry.channel)
                 .bind(entry.message.id().as_str())

@@ -42,7 +42,8 @@ impl PgOutbox {
             let best = if counted < EXACT { counted } else { estimated.unwrap_or_default().max(EXACT) };
             u64::try_from(best).unwrap_or_default()
         };
-        let oldest: Option<DateTime<Utc>> = row.get(2);
+        // Other programs may have put in a time that is none of ours, such as minus infinity.
+        let oldest: Option<DateTime<Utc>> = row.try_get(2).ok().flatten();
         Ok(OutboxStats { pending: count(0, 3).saturating_sub(handed), handed, dead: count(1, 4), oldest })
     }
 }
