@@ -108,8 +108,7 @@ impl GroupQueue {
     pub(super) fn enqueue(&mut self, message: Arc<Message>, publication: Arc<Publication>) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let redelivered = message.is_replayed();
-        self.ready.push_back(Item { sequence, message, publication, attempts: 0, redelivered });
+        self.ready.push_back(Item { sequence, message, publication, attempts: 0, redelivered: false });
         self.wake.notify_waiters();
     }
 
