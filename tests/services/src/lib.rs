@@ -2,19 +2,21 @@
 //! `TBX_TEST_REDIS_URL` and `TBX_TEST_POSTGRES_URL`. A missing server is a failure that says so, never a skip.
 //!
 //! Each test has a place of its own, which is gone when the value is dropped: [`Vhost`], [`Database`], [`Keyspace`]. A [`Relay`] stands between
-//! a program and a server and misbehaves when told to.
+//! a program and a server and misbehaves when told to; a [`TlsRelay`] speaks TLS for one that does not.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod amqp;
 mod database;
 mod keyspace;
 mod relay;
+mod tls;
 mod url;
 mod vhost;
 
 pub use database::Database;
 pub use keyspace::Keyspace;
 pub use relay::Relay;
+pub use tls::{Authority, TlsRelay};
 pub use vhost::Vhost;
 
 /// The value of a variable that names a server.
