@@ -66,21 +66,21 @@ pub(super) fn unreadable(incoming: &Incoming, group: &str, exchange: &str, detai
     to_queue(&names::dead(group), properties, incoming.data.clone().into(), id)
 }
 
-/// A message that rests before its group gets it again.
-pub(super) fn put_off(
-    message: &Message,
-    group: &str,
-    millis: u64,
-    attempts: u32,
-) -> Result<Outgoing, BusError> {
+/// A message that rests on a rung before its group gets it again.
+pub(super) fn put_off(message: &Message, rung: &str, attempts: u32) -> Result<Outgoing, BusError> {
     let attempts = attempts.to_string();
     let extra = [(names::TOPIC, message.topic().as_str()), (names::ATTEMPTS, &attempts)];
-    Ok(to_queue(
-        &names::retry(group, millis),
-        encode::properties(message, &extra)?,
-        message.body().clone(),
-        message.id().clone(),
-    ))
+    Ok(to_queue(rung, encode::properties(message, &extra)?, message.body().clone(), message.id().clone()))
+}
+
+/// A message to the partition of its key, by the header that its exchange looks at.
+pub(super) fn to_partition(
+    group: &str,
+    properties: BasicProperties,
+    body: bytes::Bytes,
+    id: MessageId,
+) -> Outgoing {
+    Outgoing { name: names::short(&names::partitions(group)), ..to_queue(group, properties, body, id) }
 }
 
 /// A message to one queue, through the exchange that the broker has for that. It must be there.

@@ -6,8 +6,10 @@
 //! |---|---|
 //! | `<exchange>`, `<exchange>.private` | topic exchanges of one bus; the second carries topics with a private word |
 //! | `<group>` | the quorum queue of a group, bound by its patterns |
+//! | `<group>.partitions` | of a group with partitions: an exchange of type `x-consistent-hash`, bound by the patterns instead |
+//! | `<group>.partition.<n>` | the quorum queues of its partitions, from the second on; the first is `<group>` |
 //! | `<group>.dead` | fanout exchange and quorum queue of its dead letters |
-//! | `<group>.retry.<ms>` | quorum queues in which messages rest before a retry, made when first needed |
+//! | `<group>.retry.<ms>` | quorum queues in which messages rest before a retry, made when first needed; `<group>.partitions.retry.<ms>` of a group with partitions |
 //! | `<exchange>.listener.<random>` | the queue of a broadcast, gone with its connection |
 //!
 //! # What it promises, and where a broker differs
@@ -21,11 +23,21 @@
 //! - A delivery that is released stays with its consumer until that leaves. Brokers before 4.3 count a return as a delivery; this process
 //!   subtracts what it knows it returned unstarted, another process does not know and sees a higher attempt. So keep a group's delivery limit and
 //!   the attempts of its retry policy above the number of restarts that a message may live through.
+//! - Each partition of a group is prefetched as a group of its own, so up to [`partitions`](crate::Group::partitions) times the
+//!   [`prefetch`](crate::Group::prefetch) wait in a process; handed out are never more than the prefetch. A [length](RabbitOptions::with_queue_length) is that of
+//!   each partition.
+//! - Consumers look about once a second whether they have more than their share of the partitions. What was prefetched of one that is handed over
+//!   counts as delivered, as a release does. A broker tells nobody who is active, so a partition counts as had once something came out of it.
+//! - Partitions need the plugin `rabbitmq_consistent_hash_exchange`, which comes with the broker; declaring says so where it is missing. Their number can be changed
+//!   only by declaring the group anew: stop its publishers or let them wait, let it drain, delete its exchange and its queues.
+//! - A queue of a partition that somebody deletes takes the keys of others with it into new partitions, until the group is declared again and after.
+//! - A group with an expiry is gone some seconds later than that. Its dead letters live as long as it has consumers, and then as long as itself.
 //! - A retry comes after its delay and before twice that, at the latest after 1.8 hours.
 //! - A message that is no CloudEvent goes to the dead letters of the groups that it reached, as it came, and holds up nothing.
 //! - A pattern that writes a private word out beside wildcards may make the broker route a little more than is wanted. The consumer acknowledges the
 //!   surplus unseen.
 
+mod balance;
 mod broadcast;
 mod bus;
 mod client;
@@ -37,13 +49,16 @@ mod error;
 mod exchange;
 mod facts;
 mod keeper;
+mod lease;
 mod letter;
 mod mail;
 mod names;
 mod options;
+mod partitions;
 mod publisher;
 mod released;
 mod retry;
+mod seat;
 mod settle;
 mod shelf;
 mod state;

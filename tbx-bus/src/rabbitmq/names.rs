@@ -54,9 +54,23 @@ pub(super) fn dead(group: &str) -> String {
     format!("{group}.dead")
 }
 
-/// The queue in which a group's messages rest for so long.
-pub(super) fn retry(group: &str, millis: u64) -> String {
-    format!("{group}.retry.{millis}")
+/// The exchange that spreads the messages of a group over its partitions.
+pub(super) fn partitions(group: &str) -> String {
+    format!("{group}.partitions")
+}
+
+/// The queue of one partition. The first has the name of the group, so that a group with partitions and one without cannot both be there.
+pub(super) fn partition(group: &str, index: u32) -> String {
+    match index {
+        0 => group.to_owned(),
+        // With zeros, so that the order of the names is that of the numbers.
+        _ => format!("{group}.partition.{index:03}"),
+    }
+}
+
+/// The queue in which messages rest for so long before they return to `place`, a group or what spreads it.
+pub(super) fn retry(place: &str, millis: u64) -> String {
+    format!("{place}.retry.{millis}")
 }
 
 /// The longest name that leaves room for what we append to it.
