@@ -1,20 +1,22 @@
 //! Shares the partitions of a group out among its consumers.
 //!
 //! At each partition every consumer has a seat, and the broker serves the one that came first. So the first process has them all, and keeps them.
-//! The broker tells how many consumers a queue has: that is how many there are. Whoever has more than its share leaves the partitions that it
+//! But each can know how many they are, and whoever has more than its share leaves the partitions that it
 //! got last, once everything that it held of them is settled, and takes a seat behind the others. Until everyone has at most a share, each
 //! partition that is left goes on to the next in line; then nothing moves any more.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
+use lapin::Channel;
+use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::names;
 use super::supervisor::Link;
+use crate::Group;
 
 /// How often a consumer looks, give or take half of it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -74,12 +76,39 @@ impl Balance {
 /// Keeps the balance of one consumer with the others, until it leaves or the connection is lost.
 pub(super) async fn keep(
     link: Arc<Link>,
-    queues: Vec<String>,
+    group: Group,
     balance: Arc<Balance>,
     left: CancellationToken,
     closed: CancellationToken,
 ) {
+    let partitions = group.partitions() as usize;
+    let mut roll = None;
     loop {
+        let counted = async {
+            if roll.is_none() {
+                roll = Some(Roll::sign(&link, group.name()).await?);
+            }
+            match &roll {
+                // One is never too much.
+                Some(roll) if balance.active().len() > 1 => roll.count().await.map(Some),
+                _ => Ok(None),
+            }
+        };
+        let counted = tokio::select! {
+            () = left.cancelled() => return,
+            () = closed.cancelled() => return,
+            () = link.lost().cancelled() => return,
+            counted = counted => counted,
+        };
+        match counted {
+            Ok(Some(consumers)) => balance.keep(partitions.div_ceil(consumers.max(1))),
+            Ok(None) => {}
+            Err(error) => {
+                // Everyone goes on with what it has.
+                tracing::debug!(group = group.name(), %error, "the consumers of the group cannot be counted");
+                roll = None;
+            }
+        }
         let pause = LOOK_EVERY.mul_f64(0.5 + fastrand::f64());
         tokio::select! {
             () = left.cancelled() => return,
@@ -87,29 +116,40 @@ pub(super) async fn keep(
             () = link.lost().cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        let (some, count) = {
-            let active = balance.active();
-            (active.first().copied(), active.len())
-        };
-        // One is never too much.
-        let Some(queue) = some.filter(|_| count > 1).and_then(|some| queues.get(some)) else { continue };
-        let consumers = tokio::select! {
-            () = link.lost().cancelled() => return,
-            consumers = consumers(&link, queue) => consumers,
-        };
-        // A queue that is gone ends the consumer by itself.
-        if let Ok(consumers) = consumers {
-            balance.keep(queues.len().div_ceil(consumers.max(1)));
-        }
     }
 }
 
-async fn consumers(link: &Link, queue: &str) -> lapin::Result<usize> {
-    let channel = link.connection().create_channel().await?;
-    let passive = QueueDeclareOptions { passive: true, ..Default::default() };
-    let told = channel.queue_declare(names::short(queue), passive, FieldTable::default()).await?;
-    channel.close(200, "counted".into()).await?;
-    Ok(told.consumer_count() as usize)
+/// A queue without messages that every consumer of a group consumes, so that there is something that tells how many they are: of a queue with a
+/// single active consumer the broker counts only that one.
+struct Roll {
+    name: ShortString,
+    channel: Channel,
+    _signed: lapin::Consumer,
+}
+
+/// Nobody misses it.
+const ROLL_KEPT_MILLIS: i64 = 3_600_000;
+
+impl Roll {
+    async fn sign(link: &Link, group: &str) -> lapin::Result<Self> {
+        let name = names::short(&names::members(group));
+        let channel = link.connection().create_channel().await?;
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        arguments.insert("x-expires".into(), AMQPValue::LongLongInt(ROLL_KEPT_MILLIS));
+        channel.queue_declare(name.clone(), QueueDeclareOptions::durable(), arguments).await?;
+        let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
+        let signed = channel
+            .basic_consume(name.clone(), ShortString::default(), options, FieldTable::default())
+            .await?;
+        Ok(Self { name, channel, _signed: signed })
+    }
+
+    async fn count(&self) -> lapin::Result<usize> {
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        let told = self.channel.queue_declare(self.name.clone(), passive, FieldTable::default()).await?;
+        Ok(told.consumer_count() as usize)
+    }
 }
 
 #[cfg(test)]

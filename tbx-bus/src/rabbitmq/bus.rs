@@ -98,8 +98,8 @@ impl RabbitBus {
             sources.push(Partition { shelf, commands });
         }
         if partitions::is_spread(group) {
-            let queues = partitions::queues(group);
-            tasks.spawn(balance::keep(Arc::clone(&link), queues, balance, left.clone(), closed.clone()));
+            let (link, group) = (Arc::clone(&link), group.clone());
+            tasks.spawn(balance::keep(link, group, balance, left.clone(), closed.clone()));
         }
         if let Some(expiry) = group.expiry() {
             tasks.spawn(lease::keep(link, group.clone(), expiry, left.clone(), closed.clone()));

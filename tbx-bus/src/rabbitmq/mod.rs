@@ -8,6 +8,7 @@
 //! | `<group>` | the quorum queue of a group, bound by its patterns |
 //! | `<group>.partitions` | of a group with partitions: an exchange of type `x-consistent-hash`, bound by the patterns instead |
 //! | `<group>.partition.<n>` | the quorum queues of its partitions, from the second on; the first is `<group>` |
+//! | `<group>.partitions.members` | an empty quorum queue by which the consumers of such a group count each other, gone an hour after the last |
 //! | `<group>.dead` | fanout exchange and quorum queue of its dead letters |
 //! | `<group>.retry.<ms>` | quorum queues in which messages rest before a retry, made when first needed; `<group>.partitions.retry.<ms>` of a group with partitions |
 //! | `<exchange>.listener.<random>` | the queue of a broadcast, gone with its connection |

@@ -59,6 +59,11 @@ pub(super) fn partitions(group: &str) -> String {
     format!("{group}.partitions")
 }
 
+/// The queue by which the consumers of a group with partitions count each other.
+pub(super) fn members(group: &str) -> String {
+    format!("{group}.partitions.members")
+}
+
 /// The queue of one partition. The first has the name of the group, so that a group with partitions and one without cannot both be there.
 pub(super) fn partition(group: &str, index: u32) -> String {
     match index {
