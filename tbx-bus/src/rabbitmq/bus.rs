@@ -15,7 +15,7 @@ use super::broadcast::{self, ListenerSource, Listening, Ring};
 use super::client::Broker;
 use super::keeper::{Keeper, Phase};
 use super::mail::Mail;
-use super::publisher::Outgoing;
+use super::outbox::Outgoing;
 use super::seat::Seat;
 use super::settle::{GroupSource, Partition};
 use super::shelf::Shelf;

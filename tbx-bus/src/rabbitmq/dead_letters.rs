@@ -194,7 +194,7 @@ impl DeadLetterQueue {
 }
 
 /// The message of a letter, without what made it one.
-fn again(incoming: Incoming, group: &str, spread: bool) -> super::publisher::Outgoing {
+fn again(incoming: Incoming, group: &str, spread: bool) -> super::outbox::Outgoing {
     let topic = topic(&incoming);
     let mut headers = FieldTable::default();
     for (name, value) in incoming.properties.headers().iter().flat_map(FieldTable::inner) {

@@ -316,6 +316,14 @@ mod tests {
     }
 
     #[test]
+    fn nothing_rests_in_a_queue_that_the_broker_may_think_unused() {
+        for group in [readers(&["a.*"]), readers(&["a.*"]).with_partitions(4)] {
+            let rung = QueueSpec::rung(&group.with_expiry(Duration::from_secs(60)), 50);
+            assert!(!rung.arguments.contains_key("x-expires"), "{rung:?}");
+        }
+    }
+
+    #[test]
     fn a_long_fingerprint_is_cut_and_still_tells_apart() {
         let exchange = Exchange::new("shop").unwrap();
         let long = "größe.".repeat(20);

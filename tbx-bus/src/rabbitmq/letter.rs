@@ -4,7 +4,7 @@ use lapin::BasicProperties;
 use lapin::message::Delivery as Incoming;
 use lapin::types::{AMQPValue, FieldTable};
 
-use super::publisher::Outgoing;
+use super::outbox::Outgoing;
 use super::{encode, names};
 use crate::{BusError, Message, MessageId, Reason};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::declare::QueueSpec;
-use super::publisher::{Outbox, Outgoing};
+use super::outbox::{Outbox, Outgoing};
 use super::released::Released;
 use super::shelf::Item;
 use super::supervisor::Link;

@@ -55,6 +55,7 @@ mod letter;
 mod mail;
 mod names;
 mod options;
+mod outbox;
 mod partitions;
 mod publisher;
 mod released;
@@ -65,6 +66,7 @@ mod shelf;
 mod state;
 mod supervisor;
 mod topology;
+mod unconfirmed;
 mod verdict;
 mod window;
 
