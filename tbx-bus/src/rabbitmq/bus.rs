@@ -56,7 +56,6 @@ impl RabbitBus {
     /// Declares a group, and returns the connection on which it was.
     async fn declare_for(&self, group: &Group, context: &str) -> Result<Arc<Link>, BusError> {
         declare::check(group)?;
-        partitions::need_plugin(&self.broker, group).await?;
         let length = self.broker.0.options.queue_length;
         let (link, _, ()) = on_channel(&self.broker, context, async |channel| {
             declare::group(channel, &self.exchange, group, length).await
@@ -195,12 +194,13 @@ impl Publisher for RabbitBus {
         }
         let is_private = message.topic().words().any(is_private);
         let name = if is_private { &self.exchange.private } else { &self.exchange.name };
+        let slot = message.key().map(partitions::slot);
         // Encoded here and not in the task that publishes, which is one for everybody.
         let outgoing = Outgoing {
             name: names::short(name),
             routing_key: names::short(message.topic().as_str()),
             mandatory: self.exchange.unroutable == Unroutable::Refuse,
-            properties: encode::properties(&message, &[])?,
+            properties: encode::properties(&message, slot.as_deref(), &[])?,
             body: message.body().clone(),
             id: message.id().clone(),
             exchange: Some(self.exchange.clone()),

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -50,8 +49,6 @@ pub(super) struct Broker {
     pub(super) counters: Arc<Counters>,
     pub(super) released: Arc<Released>,
     pub(super) rungs: Arc<Rungs>,
-    /// Whether the broker is known to have the plugin of partitions.
-    pub(super) can_spread: AtomicBool,
     /// Cancelled when the bus is closed: nothing new is taken, every consumer ends.
     pub(super) closed: CancellationToken,
     /// The tasks of consumers and listeners, and the one that publishes.
@@ -98,7 +95,6 @@ impl RabbitMq {
             counters,
             released: Arc::default(),
             rungs: Arc::new(Mutex::new(HashMap::new())),
-            can_spread: AtomicBool::new(false),
             closed,
             tasks,
             states,

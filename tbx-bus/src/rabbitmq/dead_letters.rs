@@ -198,7 +198,8 @@ fn again(incoming: Incoming, group: &str, spread: bool) -> super::outbox::Outgoi
     let topic = topic(&incoming);
     let mut headers = FieldTable::default();
     for (name, value) in incoming.properties.headers().iter().flat_map(FieldTable::inner) {
-        if !names::is_reserved(name.as_str()) {
+        // The slot stays, if there is one: by it the message finds its partition again.
+        if !names::is_reserved(name.as_str()) || name.as_str() == names::SLOT {
             headers.insert(name.clone(), value.clone());
         }
     }

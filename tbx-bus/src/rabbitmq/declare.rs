@@ -107,7 +107,7 @@ impl QueueSpec {
                 let (name, told) = (&self.name, error::told(&error));
                 // Ours, theirs or both: it is in the fingerprint.
                 let parts = if told.contains(" partitions): ") {
-                    " (of a group with partitions: its exchange `….partitions`, then each `….partition.…`, then this)"
+                    " (of a group with partitions: its exchange `….partitions` first, and each `….partition.…`)"
                 } else {
                     ""
                 };
@@ -159,7 +159,7 @@ pub(super) fn fingerprint(exchange: &Exchange, group: &Group) -> String {
 }
 
 /// A digest that is the same in every version of every program, as that of the standard library is not.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
@@ -199,7 +199,7 @@ pub(super) async fn any_exchange(
     })
 }
 
-/// Declares a group with all that it needs. One that is spread needs its [plugin](partitions::need_plugin).
+/// Declares a group with all that it needs.
 pub(super) async fn group(
     channel: &Channel,
     exchange: &Exchange,
@@ -240,8 +240,8 @@ pub(super) fn check(group: &Group) -> Result<(), BusError> {
         return Err(BusError::new(BusErrorKind::Declaration, context));
     }
     let context = match group.expiry() {
-        _ if group.partitions() > partitions::MAX => {
-            format!("group {} wants more than {} partitions", group.name(), partitions::MAX)
+        _ if group.partitions() > partitions::SLOTS => {
+            format!("group {} wants more than {} partitions", group.name(), partitions::SLOTS)
         }
         Some(expiry) if expiry.as_millis() == 0 || expiry > LONGEST_EXPIRY => {
             format!("group {} wants an expiry that is not between a millisecond and 49 days", group.name())

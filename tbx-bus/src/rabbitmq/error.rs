@@ -113,19 +113,7 @@ pub(super) fn of_channel(error: lapin::Error, context: impl Into<String>) -> Bus
         Some(_) => BusErrorKind::Backend,
         None => BusErrorKind::Disconnected,
     };
-    with_driver(kind, context, error)
-}
-
-/// An error that the driver is the cause of.
-pub(super) fn with_driver(kind: BusErrorKind, context: impl Into<String>, error: lapin::Error) -> BusError {
     BusError::new(kind, context).with_source(DriverError(error))
-}
-
-/// Whether the broker does not know the type of an exchange. Brokers differ in the code, and in whether it ends the connection.
-pub(super) fn is_unknown_type(error: &lapin::Error) -> bool {
-    let ErrorKind::ProtocolError(told) = error.kind() else { return false };
-    let text = told.get_message().as_str();
-    ["unknown exchange type", "invalid exchange type"].iter().any(|words| text.contains(words))
 }
 
 /// Whether an error ends the connection, and not only a channel.

@@ -231,6 +231,7 @@ impl Keeper {
             message: Arc::new(message),
             attempt: before.saturating_add(1),
             redelivered: incoming.redelivered || decoded.put_off_after > 0 || decoded.taken_back > 0,
+            slot: decoded.slot,
         };
         if item.attempt > self.group.delivery_limit() {
             self.give_up(item, before);

@@ -5,17 +5,19 @@ use lapin::message::Delivery as Incoming;
 use lapin::types::{AMQPValue, FieldTable};
 
 use super::outbox::Outgoing;
+use super::shelf::Item;
 use super::{encode, names};
-use crate::{BusError, Message, MessageId, Reason};
+use crate::{BusError, MessageId, Reason};
 
 /// A letter about a message of a group.
 pub(super) fn letter(
-    message: &Message,
+    item: &Item,
     group: &str,
     exchange: &str,
     reason: &Reason,
     attempts: u32,
 ) -> Result<Outgoing, BusError> {
+    let Item { message, slot, .. } = item;
     let attempts = attempts.to_string();
     let extra = [
         (names::TOPIC, message.topic().as_str()),
@@ -26,7 +28,7 @@ pub(super) fn letter(
     ];
     Ok(to_queue(
         &names::dead(group),
-        encode::properties(message, &extra)?,
+        encode::properties(message, slot.as_deref(), &extra)?,
         message.body().clone(),
         message.id().clone(),
     ))
@@ -67,13 +69,19 @@ pub(super) fn unreadable(incoming: &Incoming, group: &str, exchange: &str, detai
 }
 
 /// A message that rests on a rung before its group gets it again.
-pub(super) fn put_off(message: &Message, rung: &str, attempts: u32) -> Result<Outgoing, BusError> {
-    let attempts = attempts.to_string();
+pub(super) fn put_off(item: &Item, rung: &str) -> Result<Outgoing, BusError> {
+    let Item { message, slot, attempt, .. } = item;
+    let attempts = attempt.to_string();
     let extra = [(names::TOPIC, message.topic().as_str()), (names::ATTEMPTS, &attempts)];
-    Ok(to_queue(rung, encode::properties(message, &extra)?, message.body().clone(), message.id().clone()))
+    Ok(to_queue(
+        rung,
+        encode::properties(message, slot.as_deref(), &extra)?,
+        message.body().clone(),
+        message.id().clone(),
+    ))
 }
 
-/// A message to the partition of its key, by the header that its exchange looks at.
+/// A message to its partition, by the slot in its headers.
 pub(super) fn to_partition(
     group: &str,
     properties: BasicProperties,

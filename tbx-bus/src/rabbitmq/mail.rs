@@ -31,7 +31,7 @@ pub(super) struct Mail {
 
 impl Mail {
     pub(super) fn letter(&self, item: &Item, reason: &Reason, attempts: u32) -> Result<Outgoing, BusError> {
-        letter::letter(&item.message, self.group.name(), self.exchange.name(), reason, attempts)
+        letter::letter(item, self.group.name(), self.exchange.name(), reason, attempts)
     }
 
     /// Puts a message among the dead letters; their queue is made anew if somebody deleted it.
@@ -79,7 +79,7 @@ impl Mail {
         if !is_fresh {
             self.declare_rung(link, &rung).await?;
         }
-        let resting = letter::put_off(&item.message, &rung.name, item.attempt)?;
+        let resting = letter::put_off(item, &rung.name)?;
         match self.send(resting.clone()).await {
             Err(error) if error.kind() == BusErrorKind::Unroutable => {
                 self.declare_rung(link, &rung).await?;

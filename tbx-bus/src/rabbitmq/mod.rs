@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `<exchange>`, `<exchange>.private` | topic exchanges of one bus; the second carries topics with a private word |
 //! | `<group>` | the quorum queue of a group, bound by its patterns |
-//! | `<group>.partitions` | of a group with partitions: an exchange of type `x-consistent-hash`, bound by the patterns instead |
+//! | `<group>.partitions`, `<group>.partitions.rest` | of a group with partitions: a headers exchange, bound by the patterns instead, and a fanout exchange for what has no slot |
 //! | `<group>.partition.<n>` | the quorum queues of its partitions, from the second on; the first is `<group>` |
 //! | `<group>.partitions.members` | an empty quorum queue by which the consumers of such a group count each other, gone an hour after the last |
 //! | `<group>.dead` | fanout exchange and quorum queue of its dead letters |
@@ -29,9 +29,10 @@
 //!   each partition.
 //! - Consumers look about once a second whether they have more than their share of the partitions. What was prefetched of one that is handed over
 //!   counts as delivered, as a release does. A broker tells nobody who is active, so a partition counts as had once something came out of it.
-//! - Partitions need the plugin `rabbitmq_consistent_hash_exchange`, which comes with the broker; declaring says so where it is missing. Their number can be changed
-//!   only by declaring the group anew: stop its publishers or let them wait, let it drain, delete its exchange and its queues.
-//! - A queue of a partition that somebody deletes takes the keys of others with it into new partitions, until the group is declared again and after.
+//! - A message goes to the partition that the header `tbx-slot` says: the 64-bit FNV-1a hash of its key modulo 16, as a decimal number, whose remainder by the number of
+//!   partitions is that of the queue. What is published without it, by whomever, goes to the first partition.
+//! - There are at most 16 partitions, and powers of two share evenly. Their number can be changed only by declaring the group anew: let publishers wait, let the group drain, delete the exchange
+//!   `<group>.partitions` and then the queues, and declare.
 //! - A group with an expiry is gone some seconds later than that. Its dead letters live as long as it has consumers, and then as long as itself.
 //! - A retry comes after its delay and before twice that, at the latest after 1.8 hours.
 //! - A message that is no CloudEvent goes to the dead letters of the groups that it reached, as it came, and holds up nothing.

@@ -4,6 +4,8 @@ use crate::{BusError, BusErrorKind};
 
 /// The topic that a message was published on, where the routing key tells something else: a retry, a letter, a replay.
 pub(super) const TOPIC: &str = "tbx-topic";
+/// In which slot the key of a message is; what has no key has none. By it the messages of a group with partitions are spread.
+pub(super) const SLOT: &str = "tbx-slot";
 /// How often a message was delivered before it was put off.
 pub(super) const ATTEMPTS: &str = "tbx-attempts";
 /// The exchange that a letter came from.
@@ -54,7 +56,7 @@ pub(super) fn dead(group: &str) -> String {
     format!("{group}.dead")
 }
 
-/// The exchange that spreads the messages of a group over its partitions.
+/// The exchange that spreads the messages of a group over its partitions, by their slots.
 pub(super) fn partitions(group: &str) -> String {
     format!("{group}.partitions")
 }
@@ -64,12 +66,16 @@ pub(super) fn members(group: &str) -> String {
     format!("{group}.partitions.members")
 }
 
+/// The exchange of what has no slot.
+pub(super) fn without_slot(group: &str) -> String {
+    format!("{group}.partitions.rest")
+}
+
 /// The queue of one partition. The first has the name of the group, so that a group with partitions and one without cannot both be there.
 pub(super) fn partition(group: &str, index: u32) -> String {
     match index {
         0 => group.to_owned(),
-        // With zeros, so that the order of the names is that of the numbers.
-        _ => format!("{group}.partition.{index:03}"),
+        _ => format!("{group}.partition.{index}"),
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Item {
     pub(super) message: Arc<Message>,
     pub(super) attempt: u32,
     pub(super) redelivered: bool,
+    /// By which it came to its partition.
+    pub(super) slot: Option<Box<str>>,
 }
 
 /// Why nothing comes any more.

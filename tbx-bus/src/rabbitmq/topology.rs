@@ -63,9 +63,6 @@ impl Topology {
     ///
     /// A dropped future has made some of it, and can be repeated.
     pub async fn declare(&self, rabbit: &RabbitMq) -> Result<(), BusError> {
-        for (_, group) in &self.groups {
-            partitions::need_plugin(rabbit, group).await?;
-        }
         let length = rabbit.0.options.queue_length;
         on_channel(rabbit, "declaring the topology", async |channel| {
             for exchange in &self.exchanges {
@@ -190,16 +187,15 @@ async fn verify_exchange(
 }
 
 /// What spreads the messages of a group, if it has partitions.
-async fn verify_partitions(rabbit: &RabbitMq, group: &Group) -> Result<Option<String>, BusError> {
-    if !partitions::is_spread(group) {
-        return Ok(None);
+async fn verify_partitions(rabbit: &RabbitMq, group: &Group) -> Result<Vec<String>, BusError> {
+    let mut differences = Vec::new();
+    if partitions::is_spread(group) {
+        let same = async |channel: &_| partitions::without_slot(channel, group).await;
+        differences.extend(verify_exchange(rabbit, &names::without_slot(group.name()), same).await?);
+        let same = async |channel: &_| partitions::by_slot(channel, group).await;
+        differences.extend(verify_exchange(rabbit, &names::partitions(group.name()), same).await?);
     }
-    // Without it, comparing would end the connection.
-    if let Some(missing) = difference(partitions::need_plugin(rabbit, group).await)? {
-        return Ok(Some(missing));
-    }
-    let same = async |channel: &_| partitions::exchange(channel, group).await;
-    verify_exchange(rabbit, &names::partitions(group.name()), same).await
+    Ok(differences)
 }
 
 async fn verify_queue(rabbit: &RabbitMq, queue: &QueueSpec) -> Result<Option<String>, BusError> {
@@ -270,11 +266,11 @@ mod tests {
     q_billing_partitions{{"billing.partitions"}}
     q_billing[("billing<br/>one active consumer")]
     q_billing_partitions -- "by key" --> q_billing
-    q_billing_partition_001[("billing.partition.001<br/>one active consumer")]
-    q_billing_partitions -- "by key" --> q_billing_partition_001
+    q_billing_partition_1[("billing.partition.1<br/>one active consumer")]
+    q_billing_partitions -- "by key" --> q_billing_partition_1
     x_shop -- "order.*" --> q_billing_partitions
-    q_billing & q_billing_partition_001 -- "given up" --> q_billing_dead[("billing.dead")]
-    q_billing & q_billing_partition_001 -. "put off" .-> q_billing_retry[("billing.partitions.retry.*")] -. "when due" .-> q_billing_partitions
+    q_billing & q_billing_partition_1 -- "given up" --> q_billing_dead[("billing.dead")]
+    q_billing & q_billing_partition_1 -. "put off" .-> q_billing_retry[("billing.partitions.retry.*")] -. "when due" .-> q_billing_partitions
 "##
         );
     }
