@@ -39,3 +39,28 @@ fn notifications(name: &str) -> Group {
         .with_single_active()
         .with_prefetch(256)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn with_history(url: &str) -> Config {
+        let flags = [("history-url".to_owned(), url.to_owned())];
+        Config::load(&flags, std::iter::empty(), Path::new(".")).unwrap().config
+    }
+
+    #[tokio::test]
+    async fn only_the_queue_of_a_notifier_with_a_history_of_its_own_expires() {
+        let own = with_history("memory:");
+        let history = OpenHistory::open(&own).await.unwrap();
+        let group = notifier_of(&own, Some(&history)).unwrap();
+        assert!(group.name().starts_with("tbx.notifier."), "{group:?}");
+        assert_eq!(group.expiry(), Some(KEPT_FOR_AN_ABSENT_NOTIFIER));
+        assert!(notifier_of(&own, None).is_none());
+        for shared in [notifier(), notifier_of(&with_history("redis://localhost"), None).unwrap(), worker()] {
+            assert_eq!(shared.expiry(), None, "{shared:?}");
+        }
+    }
+}
