@@ -6,4 +6,5 @@ mod crash_points;
 mod crowd;
 mod killing;
 mod ledger;
+mod partitions;
 mod poison;
