@@ -14,6 +14,7 @@ mod message;
 mod publisher;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
+mod replay;
 mod retry;
 pub mod span;
 mod subscriber;

@@ -19,6 +19,8 @@ use crate::{BusError, BusErrorKind, Capabilities, DeadLetter, Message};
 /// - *Order:* two messages of one key, the second published after the first was accepted, reach every group in that order.
 /// - *Concurrency:* any number of tasks may publish at once; clones and references share one bus.
 /// - *At least once:* a message that was accepted is delivered to each matching durable group until it is settled there.
+/// - *One group alone:* a message that is [only for](Message::only_for) one group reaches that group, whatever its patterns, and no other group
+///   and no listener. Without that group it is unroutable, even where others are dropped.
 /// - *Listeners count as takers:* a message that only a broadcast hears is not unroutable. It is taken, and since no group has it to be
 ///   done with, it is *finished* as soon as it is accepted, whether or not the listener reads it.
 #[async_trait]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{BusError, Delivery, Topic, TopicPattern};
+use crate::{BusError, Delivery, Message, Topic, TopicPattern};
 
 /// Gives out what groups and broadcasts receive.
 ///
@@ -144,6 +144,15 @@ impl Group {
             true => pattern.matches_private_too(topic),
             false => pattern.matches(topic),
         })
+    }
+
+    /// Whether it is to have a message: because it wants the topic, or because the message is [for it alone](Message::only_for).
+    #[must_use]
+    pub fn takes(&self, message: &Message) -> bool {
+        match message.only_for() {
+            Some(group) => group == self.name(),
+            None => self.wants(message.topic()),
+        }
     }
 
     /// How many deliveries one consumer may hold unsettled; at least 1. More hides latency and costs memory.

@@ -35,7 +35,8 @@
 //! - **A state and its event are one.** Every write that changes something leaves exactly one event with the state it
 //!   led to; a write that changes nothing leaves none. The ports commit both or neither.
 //! - **No lost update.** A write rests on a version, and holds only while the store has that version.
-//! - **Effect once.** An event delivered again is neither counted nor notified again.
+//! - **Effect once.** An event delivered again is neither counted nor notified again; an enrolment repeated under its
+//!   [`RequestKey`] is answered with the student of the first time.
 //! - **The clock is yours.** Time enters through [`Context`] alone.
 //!
 //! # The parts
@@ -70,6 +71,7 @@ pub mod page;
 pub mod published;
 pub mod query;
 pub mod reaction;
+mod request_key;
 pub mod store;
 pub mod student;
 #[cfg(test)]
@@ -88,8 +90,9 @@ pub use page::{
 };
 pub use query::{Freshness, GetStudent, GetStudentHandler, ListStudents, ListStudentsHandler};
 pub use reaction::ProcessStudentEventHandler;
+pub use request_key::{InvalidRequestKey, RequestKey};
 pub use store::{
-    AnnounceError, Announcer, CacheLookup, Counted, NoCache, StoreError, StudentCache, Students,
+    AnnounceError, Announcer, CacheLookup, Counted, Enrolled, NoCache, StoreError, StudentCache, Students,
 };
 pub use student::{
     Audit, Change, Decision, Email, EmailError, EmailKey, Enrolment, EventId, Fault, InvalidStudent,

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::page::Page;
 use crate::query::ListStudents;
 use crate::reaction::RowBehindEvent;
+use crate::request_key::RequestKey;
 use crate::student::{Change, Enrolment, Removal, Student, StudentEvent, StudentRef};
 
 /// The students, their events, and what was told about them.
@@ -41,6 +42,24 @@ pub trait Students: Debug + Send + Sync {
     ///
     /// [`StoreError::EmailTaken`], or a failure of the store.
     async fn enrol(&self, enrolment: Enrolment, ctx: &Context) -> Result<Student, StoreError>;
+
+    /// Enrols as [`enrol`](Self::enrol) does, unless the same actor has enrolled the same student under this key before:
+    /// then nothing happens, and the student is told as it was enrolled then, whatever became of it.
+    ///
+    /// The same student is one with the same names and the same email address, letter by letter. The key is kept in the
+    /// transaction of the enrolment, for as long as the store says; an enrolment that is refused leaves its key free.
+    /// While another is at it under the same key, the store may wait for the outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::KeyReused`] when the key belongs to another student's enrolment, [`StoreError::KeyInUse`] when one
+    /// under the same key does not come to an end; else as [`enrol`](Self::enrol).
+    async fn enrol_once(
+        &self,
+        enrolment: Enrolment,
+        key: &RequestKey,
+        ctx: &Context,
+    ) -> Result<Enrolled, StoreError>;
 
     /// The student as it is now, when there is one.
     ///
@@ -88,6 +107,15 @@ pub trait Students: Debug + Send + Sync {
     async fn count_event(&self, event: &StudentEvent, ctx: &Context) -> Result<Counted, StoreError>;
 }
 
+/// What came of enrolling a student under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolled {
+    /// Whether this request was the one that enrolled it.
+    pub first_time: bool,
+    /// The student as it was enrolled.
+    pub student: Student,
+}
+
 /// What came of counting an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
@@ -106,6 +134,12 @@ pub enum StoreError {
     /// The student is no longer at the version the decision rests on.
     #[error("student is no longer at the version decided on")]
     Conflict,
+    /// The key was given to another request before.
+    #[error("request key belongs to another request")]
+    KeyReused,
+    /// Another request with the same key is being carried out.
+    #[error("a request with the same key is being carried out")]
+    KeyInUse,
     /// An event tells of a version that the store has not seen.
     #[error(transparent)]
     RowBehindEvent(#[from] RowBehindEvent),
@@ -131,8 +165,8 @@ impl StoreError {
     /// Whether the same request may succeed when it is made again: after a conflict on a decision made anew.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Conflict | Self::Unavailable(_) => true,
-            Self::EmailTaken | Self::RowBehindEvent(_) | Self::Corrupt(_) => false,
+            Self::Conflict | Self::KeyInUse | Self::Unavailable(_) => true,
+            Self::EmailTaken | Self::KeyReused | Self::RowBehindEvent(_) | Self::Corrupt(_) => false,
         }
     }
 }

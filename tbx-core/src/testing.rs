@@ -11,7 +11,8 @@ use crate::context::Context;
 use crate::memory::MemoryStudents;
 use crate::page::Page;
 use crate::query::ListStudents;
-use crate::store::{AnnounceError, Announcer, Counted, StoreError, Students};
+use crate::request_key::RequestKey;
+use crate::store::{AnnounceError, Announcer, Counted, Enrolled, StoreError, Students};
 use crate::student::{
     Change, Decision, Enrolment, EventId, PersonName, Removal, Student, StudentChange, StudentEvent,
     StudentId, StudentRef, change, enrol,
@@ -67,6 +68,15 @@ impl Contended {
 impl Students for Contended {
     async fn enrol(&self, enrolment: Enrolment, ctx: &Context) -> Result<Student, StoreError> {
         self.inner.enrol(enrolment, ctx).await
+    }
+
+    async fn enrol_once(
+        &self,
+        enrolment: Enrolment,
+        key: &RequestKey,
+        ctx: &Context,
+    ) -> Result<Enrolled, StoreError> {
+        self.inner.enrol_once(enrolment, key, ctx).await
     }
 
     async fn find(&self, student: StudentRef) -> Result<Option<Student>, StoreError> {

@@ -37,6 +37,12 @@ pub enum UseCaseError {
     /// Others changed the student faster, every time.
     #[error("student was changed by others at the same time")]
     Conflict,
+    /// The key was given to another request before.
+    #[error("request key belongs to another request")]
+    KeyReused,
+    /// Another request with the same key is being carried out.
+    #[error("a request with the same key is being carried out")]
+    KeyInUse,
     /// The student does not have the version that was expected.
     #[error("student is at version {current}, another was expected")]
     Stale {
@@ -55,8 +61,8 @@ impl UseCaseError {
     /// Whether the same request may succeed when it is sent again.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::NotFound | Self::EmailTaken | Self::Stale { .. } => false,
-            Self::Conflict | Self::Announce(_) => true,
+            Self::NotFound | Self::EmailTaken | Self::KeyReused | Self::Stale { .. } => false,
+            Self::Conflict | Self::KeyInUse | Self::Announce(_) => true,
             Self::Store(error) => error.is_retryable(),
         }
     }
@@ -67,6 +73,8 @@ impl From<StoreError> for UseCaseError {
         match error {
             StoreError::EmailTaken => Self::EmailTaken,
             StoreError::Conflict => Self::Conflict,
+            StoreError::KeyReused => Self::KeyReused,
+            StoreError::KeyInUse => Self::KeyInUse,
             error => Self::Store(error),
         }
     }

@@ -14,7 +14,7 @@ pub struct StoredDeadLetter {
     pub message_id: String,
     /// The message as it was published; `None` when what is stored of it cannot be read.
     pub message: Option<Message>,
-    /// The group that gave it up.
+    /// The group that gave it up; empty when none had it.
     pub group: String,
     /// How often it was tried.
     pub attempts: u32,
@@ -24,6 +24,15 @@ pub struct StoredDeadLetter {
     pub detail: String,
     /// When it was given up.
     pub died_at: DateTime<Utc>,
+}
+
+impl StoredDeadLetter {
+    /// The message as it is to come once more: for the group that gave it up, if one did. `None` when it cannot be read.
+    #[must_use]
+    pub fn message_again(&self) -> Option<Message> {
+        let message = self.message.clone()?;
+        Some(if self.group.is_empty() { message.replayed() } else { message.replayed_for(&self.group) })
+    }
 }
 
 /// A dead letter with what is stored of it, also when that cannot be read as a message.

@@ -8,6 +8,7 @@ pub mod dead_letter;
 mod error;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod housekeeping;
+pub mod idempotency;
 pub mod outbox;
 #[cfg(feature = "postgres")]
 pub mod postgres;

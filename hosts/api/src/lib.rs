@@ -7,6 +7,7 @@ mod app;
 mod dto;
 mod entity_tag;
 pub mod host;
+mod idempotency_key;
 mod input;
 mod media_type;
 mod openapi;

@@ -74,6 +74,17 @@ pub(crate) fn refused(error: &UseCaseError) -> Problem {
             "conflict",
             "The student was changed by others at the same time; read it again and retry.",
         ),
+        UseCaseError::KeyReused => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "key-reused",
+            "Another request was carried out under this `Idempotency-Key`.",
+        ),
+        UseCaseError::KeyInUse => Problem::new(
+            StatusCode::CONFLICT,
+            "key-in-use",
+            "A request with this `Idempotency-Key` is being carried out; send it again in a moment.",
+        )
+        .with_retry_after(1),
         UseCaseError::Stale { current } => Problem::new(
             StatusCode::PRECONDITION_FAILED,
             "stale-version",

@@ -9,9 +9,10 @@ use serde::Serialize;
 use tbx_bus::TraceContext;
 use tbx_core::published::StudentBody;
 use tbx_core::{
-    Clock, Context, CreateStudentHandler, Cursor, DeleteStudent, DeleteStudentHandler, Freshness, GetStudent,
-    GetStudentHandler, InvalidSearchPrefix, ListStudents, ListStudentsHandler, PageLimit, SearchPrefix, Sort,
-    Student, StudentChange, StudentRef, Trace, UpdateStudent, UpdateStudentHandler, Version,
+    Clock, Context, CreateStudentHandler, Cursor, DeleteStudent, DeleteStudentHandler, Enrolled, Freshness,
+    GetStudent, GetStudentHandler, InvalidSearchPrefix, ListStudents, ListStudentsHandler, PageLimit,
+    SearchPrefix, Sort, Student, StudentChange, StudentRef, Trace, UpdateStudent, UpdateStudentHandler,
+    Version,
 };
 use tbx_service::problem::Problem;
 
@@ -19,7 +20,7 @@ use crate::dto::{StudentDto, StudentInputDto, StudentPageDto, StudentPatchDto};
 use crate::entity_tag::{Condition, entity_tag};
 use crate::payload::{JsonInput, JsonOutput};
 use crate::query::Query;
-use crate::{input, problems};
+use crate::{idempotency_key, input, problems};
 
 #[derive(Tags)]
 enum ApiTags {
@@ -59,6 +60,9 @@ enum Created {
         /// Its entity tag.
         #[oai(header = "ETag")]
         String,
+        /// Whether this is the answer of an earlier request with the same key.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<String>,
     ),
 }
 
@@ -116,18 +120,33 @@ enum Listed {
 impl StudentsApi {
     /// Creates a student.
     ///
-    /// It gets the next number and version 1. No two students may share an email address.
+    /// It gets the next number and version 1. No two students may share an email address. A request with an `Idempotency-Key` can be repeated: the
+    /// student is created once, and each repetition gets the first answer again.
     #[oai(path = "/students", method = "post", operation_id = "createStudent")]
-    async fn create(&self, request: &Request, body: JsonInput<StudentInputDto>) -> Result<Created> {
+    async fn create(
+        &self,
+        request: &Request,
+        /// A name for this request, chosen by the client, under which it can be repeated for 24 hours.
+        #[oai(name = "Idempotency-Key")]
+        _idempotency_key: Header<Option<String>>,
+        body: JsonInput<StudentInputDto>,
+    ) -> Result<Created> {
+        let key = idempotency_key::read(request.headers())?;
         let command = input::create(&body.value)?;
-        let student = self
-            .create
-            .execute(&self.context(request), command)
-            .await
-            .map_err(|error| problems::refused(&error))?;
+        let context = self.context(request);
+        let enrolled = match &key {
+            Some(key) => self.create.execute_once(&context, key, command).await,
+            None => self
+                .create
+                .execute(&context, command)
+                .await
+                .map(|student| Enrolled { first_time: true, student }),
+        };
+        let Enrolled { first_time, student } = enrolled.map_err(|error| problems::refused(&error))?;
+        let replayed = (!first_time).then(|| "true".to_owned());
         let location = format!("{}/{}", request.original_uri().path().trim_end_matches('/'), student.id);
         let tag = entity_tag(&student);
-        Ok(Created::Student(json(&student), location, tag))
+        Ok(Created::Student(json(&student), location, tag, replayed))
     }
 
     /// Lists students.

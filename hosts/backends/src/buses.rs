@@ -11,7 +11,7 @@ use tbx_core::published::{EVENTS_CHANNEL, NOTIFICATIONS_CHANNEL};
 use tbx_service::config::{BusUrl, SecretUrl};
 use tbx_service::{Config, Metrics, Process, watch_state};
 
-use crate::gauges::of_rabbitmq;
+use crate::gauges::{of_groups, of_link};
 use crate::patience::{Opening, patiently};
 use crate::{OpenError, OpenHistory, Storage, groups, status};
 
@@ -136,15 +136,20 @@ impl Buses {
         });
     }
 
-    /// Adds the numbers of the connection to the broker, if there is one.
+    /// Adds the numbers of the connection to the broker and of the groups there, if there is one.
     pub fn measure(&self, metrics: &Metrics) {
-        if let Some(rabbit) = &self.rabbit {
-            let rabbit = rabbit.clone();
-            metrics.sample(move || {
-                let samples = of_rabbitmq(&rabbit);
-                async move { samples }
-            });
-        }
+        let Some(rabbit) = &self.rabbit else { return };
+        let notifiers = self.notifier_group.as_ref().map(|group| group.name().to_owned());
+        let groups: Arc<[String]> =
+            [groups::worker().name().to_owned()].into_iter().chain(notifiers).collect();
+        let link = rabbit.clone();
+        metrics.sample(move || std::future::ready(of_link(&link)));
+        // Apart, since a broker that does not answer is when the numbers of the connection matter.
+        let rabbit = rabbit.clone();
+        metrics.sample(move || {
+            let (rabbit, groups) = (rabbit.clone(), Arc::clone(&groups));
+            async move { of_groups(&rabbit, &groups).await }
+        });
     }
 
     /// Ends the connection to the broker, if there is one, when what was handed over is confirmed.

@@ -1,12 +1,12 @@
 //! How the configured servers are set up, for those who look without changing anything.
 
 use sqlx::Row;
-use tbx_bus::rabbitmq::BrokerFacts;
+pub use tbx_bus::rabbitmq::BrokerFacts;
 use tbx_notify::history::{RedisFacts, Retention};
 use tbx_service::config::SecretUrl;
-use tbx_store::StoreError;
 use tbx_store::postgres::{self, MESSAGING, store_error};
 use tbx_store::students::postgres::MIGRATIONS as STUDENTS;
+use tbx_store::{StoreError, StoreErrorKind};
 
 use crate::OpenError;
 use crate::buses::rabbit_options;
@@ -20,10 +20,21 @@ pub struct DatabaseFacts {
     pub version: String,
     /// Whether an answered commit is on the disk: `fsync`, and `synchronous_commit` for this role.
     pub is_durable: bool,
-    /// What is wrong with its schema, with the remedy.
-    pub schema: Option<String>,
+    /// How its schema is.
+    pub schema: Schema,
     /// By how many seconds its clock is ahead of that of this machine.
     pub ahead: i64,
+}
+
+/// How a schema stands to this program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Schema {
+    /// As it should be.
+    Current,
+    /// So many steps are missing.
+    Behind(usize),
+    /// Another version made it; the text says what to do.
+    Foreign(String),
 }
 
 /// Asks a PostgreSQL database.
@@ -39,12 +50,7 @@ pub async fn database(url: &SecretUrl) -> Result<DatabaseFacts, OpenError> {
     let failed = |error: StoreError| OpenError::of("TBX_DATABASE_URL")(error.into());
     let options = postgres_options(url, "tbx doctor")?.with_connections(1);
     let database = postgres::Database::connect(&options).await.map_err(failed)?;
-    let mut schema = None;
-    for set in [MESSAGING, STUDENTS] {
-        if let Err(error) = set.check(database.pool()).await {
-            schema = Some(error.to_string());
-        }
-    }
+    let schema = schema(&database).await.map_err(failed)?;
     let row = sqlx::query(
         "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'), \
          extract(epoch FROM clock_timestamp())::bigint",
@@ -60,6 +66,23 @@ pub async fn database(url: &SecretUrl) -> Result<DatabaseFacts, OpenError> {
         schema,
         ahead: row.get::<i64, _>(3) - chrono::Utc::now().timestamp(),
     })
+}
+
+async fn schema(database: &postgres::Database) -> Result<Schema, StoreError> {
+    let mut missing = 0;
+    for set in [MESSAGING, STUDENTS] {
+        let absent = set.status(database.pool()).await?.iter().filter(|(_, applied)| !applied).count();
+        missing += absent;
+        match set.check(database.pool()).await {
+            // Everything that this version knows is there, and does not fit.
+            Err(error) if error.kind() == StoreErrorKind::Schema && absent == 0 => {
+                return Ok(Schema::Foreign(error.to_string()));
+            }
+            Err(error) if error.kind() != StoreErrorKind::Schema => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(if missing == 0 { Schema::Current } else { Schema::Behind(missing) })
 }
 
 /// Asks a broker.

@@ -1,7 +1,7 @@
 //! What a process looks at when `/metrics` asks.
 
 use chrono::Utc;
-use tbx_bus::rabbitmq::RabbitMq;
+use tbx_bus::rabbitmq::{GroupState, RabbitMq};
 use tbx_service::{Metrics, Sample, chain};
 use tbx_store::outbox::OutboxStore;
 
@@ -56,15 +56,16 @@ async fn of_outbox(outbox: &dyn OutboxStore) -> Vec<Sample> {
             stats.pending,
         ),
         Sample::count("tbx_outbox_dead", "Dead letters.", stats.dead),
-        Sample {
-            name: "tbx_outbox_oldest_unsent_age_seconds",
-            help: "Age of the oldest message in the outbox that is not settled; 0 without one.",
-            value: age,
-        },
+        Sample::new(
+            "tbx_outbox_oldest_unsent_age_seconds",
+            "Age of the oldest message in the outbox that is not settled; 0 without one.",
+            age,
+        ),
     ]
 }
 
-pub(crate) fn of_rabbitmq(rabbit: &RabbitMq) -> Vec<Sample> {
+/// Of the connection.
+pub(crate) fn of_link(rabbit: &RabbitMq) -> Vec<Sample> {
     let (stats, state) = (rabbit.stats(), rabbit.state().borrow().clone());
     let samples = [
         (
@@ -81,4 +82,31 @@ pub(crate) fn of_rabbitmq(rabbit: &RabbitMq) -> Vec<Sample> {
         ("tbx_bus_disconnected", "Connections to the broker that were lost.", stats.disconnected),
     ];
     samples.into_iter().map(|(name, help, count)| Sample::count(name, help, count)).collect()
+}
+
+/// Of the groups. A broker that is away tells nothing of them.
+pub(crate) async fn of_groups(rabbit: &RabbitMq, groups: &[String]) -> Vec<Sample> {
+    if !rabbit.state().borrow().is_running() {
+        return Vec::new();
+    }
+    let mut states = Vec::new();
+    for group in groups {
+        match rabbit.group_state(group).await {
+            Ok(state) => states.push((group, state)),
+            Err(error) => tracing::debug!(group, error = chain(&error), "queue not counted"),
+        }
+    }
+    let family = |name, help, number: fn(&GroupState) -> u32| {
+        states.iter().map(move |(group, state)| {
+            Sample::count(name, help, number(state).into()).of("group", group.as_str())
+        })
+    };
+    let waiting =
+        family("tbx_group_waiting", "Messages that no consumer of the group has yet.", |state| state.waiting);
+    let consumers =
+        family("tbx_group_consumers", "Consumers of the group, those that stand by included.", |state| {
+            state.consumers
+        });
+    let dead = family("tbx_group_dead", "Dead letters of the group on the broker.", |state| state.dead);
+    waiting.chain(consumers).chain(dead).collect()
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tbx_notify::history::{
-    History, HistoryError, MemoryHistory, RedisHistory, RedisHistoryOptions, Retention, SqliteHistory,
+    History, HistoryError, MemoryHistory, RedisFacts, RedisHistory, RedisHistoryOptions, Retention,
+    SqliteHistory,
 };
 use tbx_service::config::{HistoryUrl, SecretUrl};
 use tbx_service::health::probe;
@@ -42,8 +43,13 @@ impl OpenHistory {
             HistoryUrl::Sqlite(path) => Self::open_file(path, retention).await,
             HistoryUrl::Memory => Ok(Self::Memory(Arc::new(MemoryHistory::new(retention)))),
             HistoryUrl::Redis(url) => {
-                let history =
-                    patiently(SETTING, || RedisHistory::open(redis_options(url, retention))).await?;
+                let options = || redis_options(url, retention);
+                let history = patiently(SETTING, || RedisHistory::open(options())).await?;
+                // Good enough to begin with; whoever runs it should know what it costs.
+                let complaints = RedisFacts::of(&options()).await.map(|facts| facts.complaints());
+                for complaint in complaints.unwrap_or_default() {
+                    tracing::warn!(setting = SETTING, complaint, "redis is not set up as it should be");
+                }
                 Ok(Self::Redis(Arc::new(history)))
             }
         }

@@ -24,7 +24,7 @@ mod storage;
 pub use buses::{Bus, Buses};
 pub use cache::OpenCache;
 pub use error::OpenError;
-pub use examine::{DatabaseFacts, broker, database, redis};
+pub use examine::{BrokerFacts, DatabaseFacts, Schema, broker, database, redis};
 pub use head::HistoryHead;
 pub use history::OpenHistory;
 pub use letters::{InvalidLetterId, Letter, LetterId, Letters, LettersError};

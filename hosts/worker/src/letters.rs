@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use poem::http::{StatusCode, header};
-use poem::web::{Data, Json, Path};
+use poem::web::{Data, Json, Path, Query};
 use poem::{EndpointExt, IntoResponse, Response, Route, get, handler, post};
 use serde_json::{Value, json};
 use tbx_backends::{Letter, LetterId, Letters, LettersError};
 use tbx_service::problem::Problem;
 use tbx_service::{RouteTable, chain};
 use tbx_store::sqlite::Replayed;
+
+use crate::page::{Page, Wanted};
 
 /// The routes.
 pub(crate) const ROUTES: RouteTable = RouteTable(&[
@@ -30,10 +32,11 @@ pub(crate) fn mount(routes: Route, letters: Arc<Letters>) -> Route {
 }
 
 #[handler]
-async fn list(letters: Data<&Arc<Letters>>) -> poem::Result<Response> {
-    let letters = letters.list().await.map_err(unavailable)?;
+async fn list(letters: Data<&Arc<Letters>>, wanted: Query<Wanted>) -> poem::Result<Response> {
+    let page = Page::read(&wanted)?;
+    let (letters, next) = page.of(letters.list().await.map_err(unavailable)?)?;
     let items: Vec<Value> = letters.iter().map(object).collect();
-    Ok(fresh(json!({ "items": items })))
+    Ok(fresh(json!({ "items": items, "next": next.map(|id| id.to_string()) })))
 }
 
 #[handler]

@@ -7,6 +7,7 @@ mod app;
 mod handler;
 pub mod host;
 mod letters;
+mod page;
 
 pub use app::app;
 pub use handler::StudentEvents;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::Harness;
 use super::steps::*;
-use crate::{Deliveries, Group, MessageId};
+use crate::{Broadcast, BusErrorKind, Deliveries, Group, MessageId};
 
 /// Each group is served for itself.
 pub async fn two_groups_both_get_everything(harness: &dyn Harness) {
@@ -129,6 +130,37 @@ pub async fn a_message_that_two_patterns_match_comes_once(harness: &dyn Harness)
     publish(harness, message("once.only", "")).await;
     handle(harness, &mut deliveries).await;
     nothing_comes(harness, &mut deliveries).await;
+}
+
+/// A replay is for the group that gave the message up: its patterns do not matter, and neither other groups nor listeners hear of it.
+pub async fn a_message_for_one_group_reaches_no_other_and_says_that_it_is_late(harness: &dyn Harness) {
+    let mut meant = join(harness, &group("meant", "other.*")).await;
+    let mut not_meant = join(harness, &group("not-meant", "late.*")).await;
+    let mut listener = listen(harness, &Broadcast::new([pattern("late.*")])).await;
+    let first = keyed("late.message", "k", "body").with_header("own", "header");
+    publish(harness, first.clone().replayed_for("meant")).await;
+    let delivery = take(harness, &mut meant).await;
+    let again = Arc::clone(delivery.message());
+    assert!(again.is_replayed() && delivery.is_redelivered());
+    assert_eq!(
+        (again.id(), again.topic(), again.key(), again.body()),
+        (first.id(), first.topic(), first.key(), first.body())
+    );
+    assert_eq!(again.headers().get("own"), first.headers().get("own"));
+    delivery.retry(Duration::from_millis(50)).await.expect("put off");
+    let delivery = take(harness, &mut meant).await;
+    assert!(delivery.message().is_replayed(), "also in a later attempt");
+    assert_eq!(delivery.attempt(), 2);
+    delivery.ack().await.expect("acknowledged");
+    nothing_comes(harness, &mut not_meant).await;
+    nothing_comes(harness, &mut listener).await;
+}
+
+/// Whatever becomes of other messages that nobody takes: a replay must not vanish.
+pub async fn a_message_for_a_group_that_is_not_there_is_unroutable(harness: &dyn Harness) {
+    let _everybody = join(harness, &group("everybody", "#")).await;
+    let refused = refusal(harness, message("late.message", "").replayed_for("nobody")).await;
+    assert_eq!(refused, BusErrorKind::Unroutable);
 }
 
 /// A declared group collects, whether or not anyone consumes.

@@ -36,6 +36,8 @@ macro_rules! bus_conformance {
             groups: private_words_need_writing_out;
             groups: a_group_may_take_private_topics_by_its_wildcards;
             groups: a_message_that_two_patterns_match_comes_once;
+            groups: a_message_for_one_group_reaches_no_other_and_says_that_it_is_late;
+            groups: a_message_for_a_group_that_is_not_there_is_unroutable;
             groups: what_is_published_before_the_first_consumer_is_kept;
             groups: consumers_that_come_and_go_lose_nothing;
             groups: only_the_first_consumer_of_a_single_active_group_receives;

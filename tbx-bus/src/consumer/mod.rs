@@ -35,6 +35,7 @@ mod incoming;
 mod lane;
 mod runtime;
 mod state;
+mod suspects;
 
 pub use failure::Failure;
 pub use incoming::Incoming;

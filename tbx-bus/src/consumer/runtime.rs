@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::incoming::Incoming;
 use super::lane::{self, LaneRules};
 use super::state::ConsumerState;
+use super::suspects::Suspects;
 use crate::{Backoff, BusError, BusErrorKind, Deliveries, Delivery, Group, RetryPolicy, Subscriber};
 
 /// A handler service on a group.
@@ -26,6 +27,8 @@ use crate::{Backoff, BusError, BusErrorKind, Deliveries, Delivery, Group, RetryP
 /// - *Failures:* an error or a panic of the handler is a failed attempt. After the policy's last one, or at once on
 ///   [`Failure::permanent`], the message is dead-lettered and the lane goes on. [`Failure::unavailable`] does not count: the message waits on its
 ///   lane until what is missing is back.
+/// - *Suspects:* in a group with a single active consumer, what came back unsettled for the second time is tried one by one, after the others: a message that
+///   ends its process each time then holds up nothing but its key until it is given up.
 /// - *Outages:* when the subscription is lost, the consumer lets running handlers end and subscribes again, for ever, with jitter.
 #[must_use = "a consumer does nothing until it is run"]
 pub struct Consumer<S> {
@@ -135,6 +138,8 @@ struct Lanes<S> {
     /// The key that each running task belongs to.
     keys: HashMap<tokio::task::Id, Arc<str>>,
     running: JoinSet<()>,
+    /// Their keys count as busy.
+    suspects: Suspects,
 }
 
 impl<S> Lanes<S>
@@ -158,6 +163,7 @@ where
             waiting: HashMap::new(),
             keys: HashMap::new(),
             running: JoinSet::new(),
+            suspects: Suspects::new(),
         }
     }
 
@@ -168,11 +174,12 @@ where
         state: &watch::Sender<ConsumerState>,
     ) -> Result<(), BusError> {
         let ended = loop {
-            let has_room = self.has_room();
+            let (has_room, suspect) = (self.has_room(), self.suspects.due());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break Ok(()),
                 Some(finished) = self.running.join_next_with_id() => self.finished(finished),
+                () = until(suspect), if has_room => self.try_suspect(),
                 delivery = deliveries.next(), if has_room => match delivery {
                     Ok(Some(delivery)) => self.put(delivery),
                     Ok(None) => break Ok(()),
@@ -196,7 +203,7 @@ where
 
     fn put(&mut self, delivery: Delivery) {
         let Some(key) = delivery.message().key() else {
-            self.start(delivery, None);
+            self.begin(delivery, None);
             return;
         };
         if let Some(queue) = self.waiting.get_mut(key) {
@@ -205,17 +212,36 @@ where
         }
         let key: Arc<str> = key.into();
         self.waiting.insert(Arc::clone(&key), VecDeque::new());
-        self.start(delivery, Some(key));
+        self.begin(delivery, Some(key));
     }
 
-    fn start(&mut self, delivery: Delivery, key: Option<Arc<str>>) {
+    /// Starts a delivery whose turn it is, unless it should rather wait.
+    fn begin(&mut self, delivery: Delivery, key: Option<Arc<str>>) {
+        // Where failures return to the bus, to have come back often is nothing unusual.
+        if self.rules.keep_order && Suspects::is_one(&delivery) {
+            self.suspects.put(delivery, key);
+        } else {
+            self.start(delivery, key);
+        }
+    }
+
+    fn try_suspect(&mut self) {
+        if let Some((delivery, key)) = self.suspects.take() {
+            let id = self.start(delivery, key);
+            self.suspects.trying(id);
+        }
+    }
+
+    fn start(&mut self, delivery: Delivery, key: Option<Arc<str>>) -> tokio::task::Id {
         let mut rules = self.rules.clone();
         rules.keep_order &= key.is_some();
         // A clone for each delivery: readiness belongs to the clone that is called.
         let task = self.running.spawn(lane::work(self.service.clone(), delivery, rules));
+        let id = task.id();
         if let Some(key) = key {
-            self.keys.insert(task.id(), key);
+            self.keys.insert(id, key);
         }
+        id
     }
 
     fn finished(&mut self, finished: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
@@ -223,10 +249,11 @@ where
             Ok((id, ())) => *id,
             Err(error) => error.id(),
         };
+        self.suspects.ended(id);
         let Some(key) = self.keys.remove(&id) else { return };
         let next = self.waiting.get_mut(&key).and_then(VecDeque::pop_front);
         match next {
-            Some(delivery) => self.start(delivery, Some(key)),
+            Some(delivery) => self.begin(delivery, Some(key)),
             None => {
                 self.waiting.remove(&key);
             }
@@ -236,7 +263,8 @@ where
     async fn drain(mut self) {
         self.rules.stop.cancel();
         let all_ended = async {
-            for delivery in self.waiting.drain().flat_map(|(_, queue)| queue) {
+            let waiting = self.waiting.drain().flat_map(|(_, queue)| queue);
+            for delivery in self.suspects.take_all().chain(waiting) {
                 // An error means that the bus is gone, and the message with it or back in its group.
                 let _ = delivery.release().await;
             }
@@ -246,6 +274,14 @@ where
             tracing::warn!(group = &*self.group, left = self.running.len(), "handlers did not end in time");
             self.running.shutdown().await;
         }
+    }
+}
+
+/// Waits for that moment; for ever without one.
+async fn until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -200,8 +200,13 @@ impl MemoryBus {
             groups += 1;
         }
         let heard = state.listeners.values().any(|listener| listener.wants(message));
-        if groups == 0 && !heard && self.0.config.unroutable == Unroutable::Refuse {
-            return Err(BusError::new(BusErrorKind::Unroutable, format!("topic {}", message.topic())));
+        if groups == 0 && !heard {
+            if let Some(group) = message.only_for() {
+                return Err(BusError::new(BusErrorKind::Unroutable, format!("no group {group}")));
+            }
+            if self.0.config.unroutable == Unroutable::Refuse {
+                return Err(BusError::new(BusErrorKind::Unroutable, format!("topic {}", message.topic())));
+            }
         }
         state.switches.deliveries_to_duplicate = state.switches.deliveries_to_duplicate.saturating_sub(1);
         let (sender, receipt) = Receipt::channel();

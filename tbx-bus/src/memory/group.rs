@@ -111,7 +111,7 @@ impl GroupQueue {
     }
 
     pub(super) fn wants(&self, message: &Message) -> bool {
-        self.spec.wants(message.topic())
+        self.spec.takes(message)
     }
 
     /// Whether nobody has consumed for as long as the group is to stay.
@@ -124,7 +124,8 @@ impl GroupQueue {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let partition = self.partitions.as_ref().map_or(0, |partitions| partitions.of(message.key()));
-        let item = Item { sequence, partition, message, publication, attempts: 0, redelivered: false };
+        let redelivered = message.is_replayed();
+        let item = Item { sequence, partition, message, publication, attempts: 0, redelivered };
         self.ready.push_back(item);
         self.wake.notify_waiters();
     }

@@ -25,7 +25,7 @@ impl ListenerQueue {
     }
 
     pub(super) fn wants(&self, message: &Message) -> bool {
-        self.spec.wants(message.topic())
+        message.only_for().is_none() && self.spec.wants(message.topic())
     }
 
     pub(super) fn push(&mut self, message: Arc<Message>) {

@@ -21,7 +21,7 @@ use super::settle::{GroupSource, Partition};
 use super::shelf::Shelf;
 use super::state::Counted;
 use super::supervisor::Link;
-use super::{Exchange, RabbitMq, declare, encode, error, lease, names, partitions};
+use super::{Exchange, RabbitMq, declare, encode, error, lease, letter, names, partitions};
 use crate::publisher::{Publisher, Receipt};
 use crate::subscriber::{Broadcast, Deliveries, Group, Subscriber};
 use crate::time::from_now;
@@ -191,6 +191,11 @@ impl Publisher for RabbitBus {
                 BusErrorKind::TooLarge,
                 format!("{size} bytes where {limit} are allowed"),
             ));
+        }
+        if let Some(group) = message.only_for() {
+            // By the name of its queue: no pattern decides, and no other group is asked.
+            let spread = partitions::are_there(&self.broker, group).await?;
+            return self.broker.0.outbox.send(letter::to_group(&message, group, spread)?).await;
         }
         let is_private = message.topic().words().any(is_private);
         let name = if is_private { &self.exchange.private } else { &self.exchange.name };

@@ -1,4 +1,4 @@
-//! Messages on their way to the dead letters of a group, and to its ladder of retries.
+//! Messages on their way to one group: to its dead letters, to its ladder of retries, and to itself once more.
 
 use lapin::BasicProperties;
 use lapin::message::Delivery as Incoming;
@@ -6,8 +6,8 @@ use lapin::types::{AMQPValue, FieldTable};
 
 use super::outbox::Outgoing;
 use super::shelf::Item;
-use super::{encode, names};
-use crate::{BusError, MessageId, Reason};
+use super::{encode, names, partitions};
+use crate::{BusError, Message, MessageId, Reason};
 
 /// A letter about a message of a group.
 pub(super) fn letter(
@@ -89,6 +89,15 @@ pub(super) fn to_partition(
     id: MessageId,
 ) -> Outgoing {
     Outgoing { name: names::short(&names::partitions(group)), ..to_queue(group, properties, body, id) }
+}
+
+/// A message for one group alone, to the partition of its key if the group is spread.
+pub(super) fn to_group(message: &Message, group: &str, spread: bool) -> Result<Outgoing, BusError> {
+    let slot = message.key().map(partitions::slot);
+    let extra = [(names::TOPIC, message.topic().as_str())];
+    let properties = encode::properties(message, slot.as_deref(), &extra)?;
+    let send = if spread { to_partition } else { to_queue };
+    Ok(send(group, properties, message.body().clone(), message.id().clone()))
 }
 
 /// A message to one queue, through the exchange that the broker has for that. It must be there.

@@ -2,6 +2,8 @@
 
 use crate::{BusError, BusErrorKind};
 
+pub(super) use crate::replay::REPLAYED;
+
 /// The topic that a message was published on, where the routing key tells something else: a retry, a letter, a replay.
 pub(super) const TOPIC: &str = "tbx-topic";
 /// In which slot the key of a message is; what has no key has none. By it the messages of a group with partitions are spread.
@@ -14,10 +16,8 @@ pub(super) const EXCHANGE: &str = "tbx-exchange";
 pub(super) const REASON: &str = "tbx-reason";
 /// Why a letter was given up, in words.
 pub(super) const DETAIL: &str = "tbx-reason-detail";
-/// A message that was taken from the dead letters and given to its group again.
-pub(super) const REPLAYED: &str = "tbx-replayed";
 
-/// Headers that begin so belong to us; a message's own ones that do are lost.
+/// Headers that begin so belong to us; a message's own ones that do are lost, but for the word that it is a replay.
 const OWN_PREFIX: &str = "tbx-";
 
 /// What the broker adds on its way.
@@ -40,7 +40,7 @@ pub(super) const DEATHS: &str = "x-death";
 
 /// Whether a header is no part of the message.
 pub(super) fn is_reserved(header: &str) -> bool {
-    header.starts_with(OWN_PREFIX) || OF_THE_BROKER.contains(&header)
+    header != REPLAYED && header.starts_with(OWN_PREFIX) || OF_THE_BROKER.contains(&header)
 }
 
 /// The exchange beside `exchange` that carries private topics.

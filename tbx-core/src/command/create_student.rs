@@ -6,7 +6,8 @@ use std::task;
 use tower_service::Service;
 
 use crate::context::Context;
-use crate::store::{StudentCache, Students};
+use crate::request_key::RequestKey;
+use crate::store::{Enrolled, StudentCache, Students};
 use crate::student::{Email, EventId, PersonName, Student, StudentId, enrol};
 use crate::use_case::{Request, UseCaseError, UseCaseFuture};
 
@@ -51,6 +52,33 @@ impl CreateStudentHandler {
     }
 }
 
+impl CreateStudentHandler {
+    /// Enrols a student once, however often the wish is repeated under `key`, and returns it as it was enrolled.
+    ///
+    /// # Errors
+    ///
+    /// [`UseCaseError::KeyReused`] when the key belongs to another wish; [`UseCaseError::KeyInUse`] when the first
+    /// request of this key does not come to an end; else as [`execute`](Self::execute).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`execute`](Self::execute); whoever repeats it finds out what became of it.
+    pub async fn execute_once(
+        &self,
+        ctx: &Context,
+        key: &RequestKey,
+        message: CreateStudent,
+    ) -> Result<Enrolled, UseCaseError> {
+        let enrolment = enrol(message, StudentId::generate(ctx.now), EventId::generate(ctx.now), ctx);
+        let enrolled = self.students.enrol_once(enrolment, key, ctx).await?;
+        if enrolled.first_time {
+            // A repetition tells of the past: the student may be gone, and the cache may have forgotten that.
+            self.cache.put(&enrolled.student).await;
+        }
+        Ok(enrolled)
+    }
+}
+
 impl Service<Request<CreateStudent>> for CreateStudentHandler {
     type Response = Student;
     type Error = UseCaseError;
@@ -87,6 +115,25 @@ mod tests {
 
         let again = handler.call(Request::new(ctx(), ada())).await;
         assert!(matches!(again, Err(UseCaseError::EmailTaken)));
+        assert_eq!(students.events().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_repetition_under_a_key_gets_the_same_student_and_does_not_touch_the_cache() {
+        let students = MemoryStudents::new();
+        let handler = |cache: &MemoryStudentCache| {
+            CreateStudentHandler::new(Arc::new(students.clone()), Arc::new(cache.clone()))
+        };
+        let key = RequestKey::new("k").unwrap();
+        let cache = MemoryStudentCache::new();
+        let first = handler(&cache).execute_once(&ctx(), &key, ada()).await.unwrap();
+        assert!(first.first_time);
+        assert_eq!(cache.get(first.student.id.into()).await, CacheLookup::Found(first.student.clone()));
+
+        let forgetful = MemoryStudentCache::new();
+        let again = handler(&forgetful).execute_once(&ctx(), &key, ada()).await.unwrap();
+        assert_eq!(again, Enrolled { first_time: false, student: first.student.clone() });
+        assert_eq!(forgetful.get(first.student.id.into()).await, CacheLookup::Miss);
         assert_eq!(students.events().len(), 1);
     }
 }

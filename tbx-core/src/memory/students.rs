@@ -1,16 +1,17 @@
 //! The store in memory.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::context::Context;
+use crate::context::{Actor, Context};
 use crate::page::{CursorValue, Direction, Page};
 use crate::query::ListStudents;
 use crate::reaction::{Effect, decide};
-use crate::store::{Counted, StoreError, Students};
+use crate::request_key::RequestKey;
+use crate::store::{Counted, Enrolled, StoreError, Students};
 use crate::student::{
     Change, Email, Enrolment, EventId, Removal, Student, StudentEvent, StudentId, StudentNumber, StudentRef,
     Version,
@@ -28,6 +29,8 @@ struct State {
     last_number: u64,
     rows: BTreeMap<StudentId, Student>,
     inbox: HashSet<EventId>,
+    /// What was enrolled under the keys of each actor.
+    enrolled: HashMap<(Option<Actor>, RequestKey), Student>,
     events: Vec<StudentEvent>,
     notifications: Vec<StudentEvent>,
 }
@@ -56,11 +59,29 @@ impl MemoryStudents {
 #[async_trait]
 impl Students for MemoryStudents {
     async fn enrol(&self, enrolment: Enrolment, _: &Context) -> Result<Student, StoreError> {
+        self.lock().enrol(enrolment)
+    }
+
+    async fn enrol_once(
+        &self,
+        enrolment: Enrolment,
+        key: &RequestKey,
+        _: &Context,
+    ) -> Result<Enrolled, StoreError> {
         let mut state = self.lock();
-        state.require_free(enrolment.email(), enrolment.id())?;
-        let number = StudentNumber::new(state.last_number + 1).map_err(StoreError::unavailable)?;
-        state.last_number = number.get();
-        Ok(state.keep(enrolment.settle(number)))
+        let key = (enrolment.audit().created_by.clone(), key.clone());
+        if let Some(student) = state.enrolled.get(&key) {
+            let asks_for_it = enrolment.first_name() == &student.first_name
+                && enrolment.last_name() == &student.last_name
+                && enrolment.email() == &student.email;
+            return match asks_for_it {
+                true => Ok(Enrolled { first_time: false, student: student.clone() }),
+                false => Err(StoreError::KeyReused),
+            };
+        }
+        let student = state.enrol(enrolment)?;
+        state.enrolled.insert(key, student.clone());
+        Ok(Enrolled { first_time: true, student })
     }
 
     async fn find(&self, student: StudentRef) -> Result<Option<Student>, StoreError> {
@@ -130,6 +151,13 @@ impl Students for MemoryStudents {
 }
 
 impl State {
+    fn enrol(&mut self, enrolment: Enrolment) -> Result<Student, StoreError> {
+        self.require_free(enrolment.email(), enrolment.id())?;
+        let number = StudentNumber::new(self.last_number + 1).map_err(StoreError::unavailable)?;
+        self.last_number = number.get();
+        Ok(self.keep(enrolment.settle(number)))
+    }
+
     fn require_free(&self, email: &Email, owner: StudentId) -> Result<(), StoreError> {
         let key = email.key();
         let taken = self.rows.values().any(|row| row.id != owner && row.email.key() == key);

@@ -1,5 +1,7 @@
 //! A cache that only moves forward: an entry has a version, and an older one never replaces a newer one.
 
+#[cfg(feature = "redis")]
+mod address;
 mod contract;
 mod memory;
 #[cfg(feature = "redis")]

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, IntoConnectionInfo, Script};
+use redis::{Client, Script};
 
-use super::{Cache, CacheError, CacheVersion, Cached};
-use crate::{StoreError, StoreErrorKind};
+use super::{Cache, CacheError, CacheVersion, Cached, address};
+use crate::StoreError;
 
 /// How long one call may take in all.
 const TIMEOUT: Duration = Duration::from_millis(250);
@@ -38,7 +38,8 @@ return 1";
 /// Entries stay for an hour after they were written. What a process could not write while Redis was away may leave an older entry there for as long,
 /// unless something writes it again, as the worker does for each student.
 ///
-/// For `rediss://` a process installs a crypto provider first, once: `rustls::crypto::ring::default_provider().install_default()`.
+/// For `rediss://` a process installs a crypto provider first, once: `rustls::crypto::ring::default_provider().install_default()`. Trusted are the authorities of
+/// the system, or those in the PEM file that the parameter `cacertfile` names: `rediss://host?cacertfile=FILE`.
 #[derive(Clone)]
 pub struct RedisCache {
     shared: Arc<Shared>,
@@ -71,21 +72,11 @@ impl RedisCache {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](StoreErrorKind::Invalid) when it is no such address, or asks for TLS and no crypto provider is installed.
+    /// [`Invalid`](crate::StoreErrorKind::Invalid) when it is no such address, or asks for TLS and no crypto provider is installed, or its file of
+    /// certificates cannot be used.
     pub fn new(url: &str, prefix: &str) -> Result<Self, StoreError> {
-        let invalid = |what: &str| StoreError::new(StoreErrorKind::Invalid, what.to_owned());
-        let info = url.into_connection_info().map_err(|error| {
-            invalid("the address of the cache, which is redis://host:6379 or rediss://host:6379")
-                .with_source(error)
-        })?;
-        let place = info.addr().to_string();
-        if url.starts_with("rediss:") && rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(invalid(
-                "TLS to the cache needs a crypto provider; call rustls::crypto::ring::default_provider().install_default() first",
-            ));
-        }
-        let client = Client::open(info)
-            .map_err(|error| invalid("the address of the cache cannot be used").with_source(error))?;
+        let client = address::client(url)?;
+        let place = client.get_connection_info().addr().to_string();
         let shared = Shared {
             client,
             prefix: prefix.to_owned(),
@@ -134,7 +125,10 @@ impl RedisCache {
                 self.answered();
                 Ok(answer)
             }
-            Ok(Err(error)) => Err(self.failed(error.into())),
+            Ok(Err(error)) => Err(self.failed(match address::remedy(&error) {
+                Some(remedy) => format!("{remedy}: {error}").into(),
+                None => error.into(),
+            })),
             Err(elapsed) => Err(self.failed(elapsed.into())),
         }
     }
@@ -153,8 +147,8 @@ impl RedisCache {
             return Ok(manager.clone());
         }
         let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(usize::MAX)
-            .set_max_delay(PAUSE)
+            // Whoever comes next after the pause tries again; repetitions in here would only hide why it failed.
+            .set_number_of_retries(0)
             .set_connection_timeout(Some(PAUSE))
             .set_response_timeout(Some(TIMEOUT));
         let manager = ConnectionManager::new_lazy_with_config(self.shared.client.clone(), config)

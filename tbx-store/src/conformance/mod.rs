@@ -3,4 +3,12 @@
 
 #[cfg(feature = "cache")]
 pub mod cache;
+pub mod dead_letters;
+pub mod idempotency;
+pub mod inbox;
 pub mod outbox;
+#[cfg(feature = "students")]
+pub mod students;
+mod transactional;
+
+pub use transactional::Transactional;

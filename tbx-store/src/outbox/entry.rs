@@ -16,3 +16,11 @@ pub struct OutboxEntry {
     /// How often it was handed over, this time included.
     pub attempts: u32,
 }
+
+impl OutboxEntry {
+    /// Whose letter it becomes when it is given up: that of the one group it is for, or, where no group has had it to the end, of the channel itself.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn addressee(&self) -> &str {
+        self.message.only_for().unwrap_or_default()
+    }
+}

@@ -91,7 +91,9 @@ impl Route {
 
     fn failed(&self, entry: OutboxEntry, error: &BusError, failures: u32) -> Carried {
         let message_id = entry.message.id();
-        if is_hopeless(error) {
+        // A replay that nobody is there for is a dead letter again: waiting, it would hold up its key.
+        let has_nobody = error.kind() == BusErrorKind::Unroutable && entry.message.only_for().is_some();
+        if is_hopeless(error) || has_nobody {
             tracing::error!(channel = %self.channel, %message_id, %error, "cannot be published");
             let reason = Reason::new(ReasonKind::Unpublishable, error.to_string());
             return Carried::Settled(Settlement::GivenUp { entry, reason });

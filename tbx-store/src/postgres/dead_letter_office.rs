@@ -71,8 +71,8 @@ impl DeadLetterOffice {
     /// Puts the message of a letter back into the outbox of its channel, as if it had just been appended, and takes the letter away, both or
     /// neither. Where no relay runs with `outbox`, that of another process takes the message within a second.
     ///
-    /// The bus gives it to every group of the channel. Those that handled it drop it by their inbox, as long as that remembers it; what is left is the
-    /// group that gave it up.
+    /// The bus gives it to the group that gave it up and to no other, [marked](tbx_bus::Message::is_replayed) as one that comes late. A letter that no
+    /// group gave up goes to every group of the channel; those that handled it drop it by their inbox, as long as that remembers it.
     ///
     /// # Errors
     ///
@@ -96,8 +96,8 @@ impl DeadLetterOffice {
             .await
             .map_err(failed)?;
             let Some(filed) = row.as_ref().map(filed) else { return Ok(Replayed::Absent) };
-            let Some(message) = &filed.letter.message else { return Ok(Replayed::Unreadable) };
-            if !outbox.append_new(&mut transaction, &filed.channel, message).await? {
+            let Some(message) = filed.letter.message_again() else { return Ok(Replayed::Unreadable) };
+            if !outbox.append_new(&mut transaction, &filed.channel, &message).await? {
                 return Ok(Replayed::UnderWay);
             }
             delete(&mut transaction, id).await?;

@@ -1,18 +1,20 @@
 //! Database codes to meanings, in one place.
 
-use super::DatabaseOptions;
+use super::{DatabaseOptions, certificates};
 use crate::{StoreError, StoreErrorKind};
 
 // SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
 pub(super) const INVALID_CATALOG_NAME: &str = "3D000";
 pub(super) const DUPLICATE_DATABASE: &str = "42P04";
 pub(super) const UNIQUE_VIOLATION: &str = "23505";
+pub(super) const DUPLICATE_TABLE: &str = "42P07";
+pub(super) const DUPLICATE_OBJECT: &str = "42710";
 pub(super) const INSUFFICIENT_PRIVILEGE: &str = "42501";
 const INVALID_PASSWORD: &str = "28P01";
 const INVALID_AUTHORIZATION: &str = "28000";
 const TOO_MANY_CONNECTIONS: &str = "53300";
 const QUERY_CANCELED: &str = "57014";
-const LOCK_NOT_AVAILABLE: &str = "55P03";
+pub(super) const LOCK_NOT_AVAILABLE: &str = "55P03";
 const READ_ONLY: &str = "25006";
 const IDLE_IN_TRANSACTION: &str = "25P03";
 /// The classes that the first two characters name.
@@ -103,6 +105,12 @@ pub(super) fn connect_error(options: &DatabaseOptions, error: sqlx::Error) -> St
             sqlx::Error::Configuration(_) => {
                 format!("settings of the connection to {place}; check the address")
             }
+            sqlx::Error::Io(error)
+                if options.connect.get_socket().is_none() && certificates::is_at_fault(error) =>
+            {
+                return StoreError::new(StoreErrorKind::Invalid, certificates::remedy(error, &place))
+                    .with_source(TlsFault(error.to_string()));
+            }
             _ => format!(
                 "{place} does not answer; check that the server runs there and can be reached from here"
             ),
@@ -110,6 +118,11 @@ pub(super) fn connect_error(options: &DatabaseOptions, error: sqlx::Error) -> St
     };
     StoreError::new(kind(&error), context).with_source(error)
 }
+
+/// What is wrong with the encryption, in the words of the driver.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct TlsFault(String);
 
 #[cfg(test)]
 mod tests {

@@ -5,14 +5,14 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Database, PgInbox};
+use super::{Database, PgIdempotency, PgInbox};
 use crate::StoreError;
 use crate::housekeeping::Retention;
 
 const BATCH: u32 = 5_000;
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Purges the inbox once a minute. Each process may run its own. The outbox needs no purging: a message that is done leaves it at once.
+/// Purges inbox and idempotency keys once a minute. Each process may run its own. The outbox needs no purging: a message that is done leaves it at once.
 #[derive(Debug)]
 #[must_use = "housekeeping does nothing until it is run"]
 pub struct Housekeeping {
@@ -53,9 +53,11 @@ impl Housekeeping {
     ///
     /// A dropped future leaves whole batches.
     pub async fn tidy(&self, stop: &CancellationToken) -> Result<(), StoreError> {
-        let handled_before = Utc::now() - self.retention.inbox;
+        let now = Utc::now();
+        let handled_before = now - self.retention.inbox;
         let (pool, full) = (self.database.pool(), u64::from(BATCH));
         while !stop.is_cancelled() && PgInbox::purge(pool, handled_before, BATCH).await? == full {}
+        while !stop.is_cancelled() && PgIdempotency::purge(pool, now, BATCH).await? == full {}
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr};
 
-use super::error::{INSUFFICIENT_PRIVILEGE, code};
+use super::error::{DUPLICATE_OBJECT, DUPLICATE_TABLE, INSUFFICIENT_PRIVILEGE, code};
 use super::{store_error, within};
 use crate::{StoreError, StoreErrorKind};
 
@@ -23,10 +23,13 @@ pub struct MigrationSet {
     pub steps: &'static [(&'static str, &'static str)],
 }
 
-/// The tables of outbox, inbox and dead letters.
+/// The tables of outbox, inbox, dead letters and idempotency keys.
 pub const MESSAGING: MigrationSet = MigrationSet {
     table: "tbx_store_migrations",
-    steps: &[("messaging", include_str!("migrations/0001_messaging.sql"))],
+    steps: &[
+        ("messaging", include_str!("migrations/0001_messaging.sql")),
+        ("idempotency", include_str!("migrations/0002_idempotency.sql")),
+    ],
 };
 
 impl MigrationSet {
@@ -93,7 +96,7 @@ impl MigrationSet {
         self.verify(&applied)?;
         if applied.len() < self.steps.len() {
             let context = format!(
-                "{}: {} of {} migrations are applied; run `migrate` with a role that may change tables",
+                "{}: {} of {} migrations are applied; run `tbx migrate` with a role that may change tables",
                 self.table,
                 applied.len(),
                 self.steps.len()
@@ -149,11 +152,14 @@ impl MigrationSet {
 
     fn error(&self, error: MigrateError) -> StoreError {
         let table = self.table;
-        let denied = match &error {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-                code(error).as_deref() == Some(INSUFFICIENT_PRIVILEGE)
-            }
-            _ => false,
+        let code = match &error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => code(error),
+            _ => None,
+        };
+        let (denied, foreign) = match code.as_deref() {
+            Some(INSUFFICIENT_PRIVILEGE) => (true, false),
+            Some(DUPLICATE_TABLE | DUPLICATE_OBJECT) => (false, true),
+            _ => (false, false),
         };
         let (kind, context) = match &error {
             MigrateError::VersionMissing(_) => (
@@ -171,7 +177,13 @@ impl MigrationSet {
             _ if denied => (
                 StoreErrorKind::Denied,
                 format!(
-                    "{table}: migrations are missing and this role may not add them; run `migrate` with the role that owns the tables, or grant this one CREATE on the schema"
+                    "{table}: migrations are missing and this role may not add them; run `tbx migrate` with the role that owns the tables, or grant this one CREATE on the schema"
+                ),
+            ),
+            _ if foreign => (
+                StoreErrorKind::Schema,
+                format!(
+                    "{table}: the database has tables of these names that this program has not made; name a database of its own, or a role with a schema of its own"
                 ),
             ),
             _ => (StoreErrorKind::Unavailable, format!("migrating {table}")),
@@ -184,7 +196,7 @@ async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> 
     pool.acquire().await.map_err(|error| store_error("looking at the migrations", error))
 }
 
-/// Creates or updates the tables of outbox, inbox and dead letters.
+/// Creates or updates the tables of outbox, inbox, dead letters and idempotency keys.
 ///
 /// # Errors
 ///

@@ -62,8 +62,8 @@ impl DeadLetterOffice {
 
     /// Puts the message of a letter back into the outbox of its channel, as if it had just been appended, and takes the letter away, both or neither.
     ///
-    /// The bus gives it to every group of the channel. Those that handled it drop it by their inbox, as long as that remembers it; what is left is the
-    /// group that gave it up.
+    /// The bus gives it to the group that gave it up and to no other, [marked](tbx_bus::Message::is_replayed) as one that comes late. A letter that no
+    /// group gave up goes to every group of the channel; those that handled it drop it by their inbox, as long as that remembers it.
     ///
     /// # Errors
     ///
@@ -76,11 +76,11 @@ impl DeadLetterOffice {
         let failed = |error| store_error("replaying a dead letter", error);
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         let Some(filed) = find(&mut transaction, id).await? else { return Ok(Replayed::Absent) };
-        let Some(message) = &filed.letter.message else { return Ok(Replayed::Unreadable) };
-        if !forget_done(&mut transaction, &filed.channel, message).await? {
+        let Some(message) = filed.letter.message_again() else { return Ok(Replayed::Unreadable) };
+        if !forget_done(&mut transaction, &filed.channel, &message).await? {
             return Ok(Replayed::UnderWay);
         }
-        outbox.append(&mut transaction, &filed.channel, message).await?;
+        outbox.append(&mut transaction, &filed.channel, &message).await?;
         delete(&mut transaction, id).await?;
         transaction.commit().await.map_err(failed)?;
         outbox.wake();

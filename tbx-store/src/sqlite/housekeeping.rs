@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Database, SqliteInbox, SqliteOutbox};
+use super::{Database, SqliteIdempotency, SqliteInbox, SqliteOutbox};
 use crate::StoreError;
 use crate::housekeeping::Retention;
 use crate::outbox::OutboxStore;
@@ -14,8 +14,8 @@ use crate::outbox::OutboxStore;
 const BATCH: u32 = 500;
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Purges outbox and inbox once a minute. Whoever does not run it calls [`OutboxStore::purge`] and [`SqliteInbox::purge`] now and then, or the
-/// tables grow for ever.
+/// Purges outbox, inbox and idempotency keys once a minute. Whoever does not run it calls [`OutboxStore::purge`], [`SqliteInbox::purge`] and
+/// [`SqliteIdempotency::purge`] now and then, or the tables grow for ever.
 #[derive(Debug)]
 #[must_use = "housekeeping does nothing until it is run"]
 pub struct Housekeeping {
@@ -62,6 +62,7 @@ impl Housekeeping {
         let (writer, full) = (self.database.writer(), u64::from(BATCH));
         while !stop.is_cancelled() && self.outbox.purge(done_before, BATCH).await? == full {}
         while !stop.is_cancelled() && SqliteInbox::purge(writer, handled_before, BATCH).await? == full {}
+        while !stop.is_cancelled() && SqliteIdempotency::purge(writer, now, BATCH).await? == full {}
         Ok(())
     }
 }

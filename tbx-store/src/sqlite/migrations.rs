@@ -6,6 +6,7 @@ use sqlx::SqlitePool;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, SqlStr};
 
+use super::error::kind;
 use crate::{StoreError, StoreErrorKind};
 
 /// Migrations that belong together and remember in `table` what was applied.
@@ -17,10 +18,13 @@ pub struct MigrationSet {
     pub steps: &'static [(&'static str, &'static str)],
 }
 
-/// The tables of outbox, inbox and dead letters.
+/// The tables of outbox, inbox, dead letters and idempotency keys.
 pub const MESSAGING: MigrationSet = MigrationSet {
     table: "tbx_store_migrations",
-    steps: &[("messaging", include_str!("migrations/0001_messaging.sql"))],
+    steps: &[
+        ("messaging", include_str!("migrations/0001_messaging.sql")),
+        ("idempotency", include_str!("migrations/0002_idempotency.sql")),
+    ],
 };
 
 impl MigrationSet {
@@ -81,24 +85,47 @@ impl MigrationSet {
     }
 
     fn error(&self, error: MigrateError) -> StoreError {
-        let kind = match &error {
-            MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => {
-                StoreErrorKind::Schema
-            }
-            _ => StoreErrorKind::Unavailable,
-        };
-        let context = match kind {
-            StoreErrorKind::Schema => format!(
-                "{}: the database was migrated by another version of this program; use that version, or restore a backup",
-                self.table
+        let table = self.table;
+        let (kind, context) = match &error {
+            MigrateError::VersionMissing(_) => (
+                StoreErrorKind::Schema,
+                format!(
+                    "{table}: the database was migrated by a newer version of this program; use that version, or restore a backup"
+                ),
             ),
-            _ => format!("migrating {}", self.table),
+            MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => (
+                StoreErrorKind::Schema,
+                format!(
+                    "{table}: the database was migrated by another version of this program; use that version, or restore a backup"
+                ),
+            ),
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) => of_step(table, cause),
+            _ => (StoreErrorKind::Unavailable, format!("migrating {table}")),
         };
         StoreError::new(kind, context).with_source(error)
     }
 }
 
-/// Creates or updates the tables of outbox, inbox and dead letters.
+/// Why a step failed. SQLite has one code for every statement that cannot be carried out, and tells the rest in words.
+fn of_step(table: &str, error: &sqlx::Error) -> (StoreErrorKind, String) {
+    match kind(error) {
+        StoreErrorKind::Schema if error.to_string().contains("already exists") => (
+            StoreErrorKind::Schema,
+            format!(
+                "{table}: the file has tables of these names that this program has not made; name a file of its own"
+            ),
+        ),
+        StoreErrorKind::Denied => (
+            StoreErrorKind::Denied,
+            format!(
+                "{table}: migrations are missing and the file may not be written; run `tbx migrate` as the user who owns the file, or let this one write it"
+            ),
+        ),
+        kind => (kind, format!("migrating {table}")),
+    }
+}
+
+/// Creates or updates the tables of outbox, inbox, dead letters and idempotency keys.
 ///
 /// # Errors
 ///

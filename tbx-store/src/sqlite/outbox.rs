@@ -129,11 +129,10 @@ impl SqliteOutbox {
                 Self::finish(transaction, entry).await
             }
             Settlement::GivenUp { entry, reason } => {
-                // No group had it to the end; the letter stands for the channel itself.
                 SqliteDeadLetters::insert(
                     transaction,
                     &entry.channel,
-                    "",
+                    entry.addressee(),
                     &entry.message,
                     entry.attempts,
                     reason,

@@ -2,7 +2,11 @@
 
 mod announcer;
 mod cache;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod failure;
 mod message;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod once;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -12,7 +12,7 @@ mod memory {
 mod redis {
     use std::time::{Duration, Instant};
 
-    use tbx_services::{Keyspace, Relay};
+    use tbx_services::{Authority, Keyspace, Relay, TlsRelay};
     use tbx_store::cache::{Cache, CacheVersion, Cached, RedisCache};
 
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -73,6 +73,45 @@ mod redis {
         relay.release();
         back(&cache).await;
         assert_eq!(cache.get("k").await.unwrap(), Some(entry(1)));
+    }
+
+    /// The error of asking a cache that shows a certificate for `name`.
+    async fn refused(name: &str, trusted: bool) -> String {
+        let (cache, _places) = encrypted(name, trusted).await;
+        let error = cache.put("k", entry(1)).await.unwrap_err();
+        std::error::Error::source(&error).unwrap().to_string()
+    }
+
+    /// A cache behind TLS, whose authority is trusted or not.
+    async fn encrypted(name: &str, trusted: bool) -> (RedisCache, (Keyspace, TlsRelay, tempfile::TempDir)) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (keyspace, authority, folder) = (Keyspace::new(), Authority::new(), tempfile::tempdir().unwrap());
+        let relay = TlsRelay::start(keyspace.address(), &authority, name).await;
+        let file = folder.path().join("authority.pem");
+        std::fs::write(&file, authority.pem()).unwrap();
+        let url = keyspace.url().replacen("redis://", "rediss://", 1).replacen(
+            &keyspace.address().to_string(),
+            &relay.address().to_string(),
+            1,
+        );
+        let url = if trusted { format!("{url}?cacertfile={}", file.display()) } else { url };
+        (cache(&url, &keyspace), (keyspace, relay, folder))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_cache_is_reached_by_tls_when_its_authority_is_trusted() {
+        let (cache, _places) = encrypted("127.0.0.1", true).await;
+        back(&cache).await;
+        assert!(cache.put("k", entry(1)).await.unwrap());
+        assert_eq!(cache.get("k").await.unwrap(), Some(entry(1)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_cache_with_a_foreign_certificate_is_refused_with_a_remedy() {
+        let unknown = refused("127.0.0.1", false).await;
+        assert!(unknown.contains("cacertfile=FILE"), "{unknown}");
+        let misnamed = refused("elsewhere.example", true).await;
+        assert!(misnamed.contains("for another name"), "{misnamed}");
     }
 
     #[tokio::test]

@@ -31,6 +31,7 @@ after(async () => {
 async function run(program, ...args) {
   // None of these tools may call home.
   const env = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true', NO_COLOR: '1', COLUMNS: '150' };
+  Object.assign(env, { SCHEMATHESIS_HOOKS: here('../openapi/hooks.py'), PYTHONDONTWRITEBYTECODE: '1' });
   const child = spawn(program, args, { cwd: work, env, stdio: ['ignore', 'pipe', 'pipe'] });
   remember(child);
   let said = '';

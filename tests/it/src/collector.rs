@@ -31,8 +31,8 @@ pub struct Received {
     pub spans: Vec<(Arc<Resource>, Span)>,
     /// Every log record, with who sent it.
     pub logs: Vec<(Arc<Resource>, LogRecord)>,
-    /// Every metric, each time it was pushed.
-    pub metrics: Vec<Metric>,
+    /// Every metric, each time it was pushed, with who sent it.
+    pub metrics: Vec<(Arc<Resource>, Metric)>,
     /// The headers of the last request, by name.
     pub headers: http::HeaderMap,
 }
@@ -137,9 +137,14 @@ fn logs(body: Bytes) -> Vec<(Arc<Resource>, LogRecord)> {
     logs
 }
 
-fn metrics(body: Bytes) -> Vec<Metric> {
-    let groups = ExportMetricsServiceRequest::decode(body).unwrap().resource_metrics;
-    groups.into_iter().flat_map(|group| group.scope_metrics).flat_map(|scope| scope.metrics).collect()
+fn metrics(body: Bytes) -> Vec<(Arc<Resource>, Metric)> {
+    let mut metrics = Vec::new();
+    for group in ExportMetricsServiceRequest::decode(body).unwrap().resource_metrics {
+        let resource = Arc::new(group.resource.unwrap());
+        let all = group.scope_metrics.into_iter().flat_map(|scope| scope.metrics);
+        metrics.extend(all.map(|metric| (Arc::clone(&resource), metric)));
+    }
+    metrics
 }
 
 /// An attribute as text; empty when it is absent.

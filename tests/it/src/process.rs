@@ -35,8 +35,8 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// How to start a process: its settings and its folder, which outlives it so that it can be started again.
-#[derive(Debug)]
+/// How to start a process: its settings and its folder, which outlives it so that it can be started again. A clone is in the same folder.
+#[derive(Debug, Clone)]
 pub struct Setup {
     folder: Arc<TempDir>,
     settings: HashMap<String, String>,
@@ -81,7 +81,9 @@ impl Setup {
         self.command_of("tbx", arguments)
     }
 
-    fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
+    /// A command of one of the binaries with these settings and no others.
+    #[must_use]
+    pub fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary(program));
         let inherited = std::env::vars()
             .filter(|(name, _)| name.starts_with("TBX_") || name.starts_with("OTEL_"))

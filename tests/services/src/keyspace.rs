@@ -77,6 +77,16 @@ impl Keyspace {
         redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
     }
 
+    /// Changes a setting of the server, whoever's keys it concerns. For a server that is this test's alone.
+    ///
+    /// # Panics
+    ///
+    /// When the server fails.
+    pub fn configure(&self, setting: &str, value: &str) {
+        let mut connection = self.connect().unwrap();
+        redis::cmd("CONFIG").arg("SET").arg(setting).arg(value).exec(&mut connection).unwrap();
+    }
+
     /// What its keys begin with, if need be in braces.
     #[must_use]
     pub fn prefix(&self) -> &str {

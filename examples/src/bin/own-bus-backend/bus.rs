@@ -300,7 +300,7 @@ impl State {
 
 impl ListenerQueue {
     fn wants(&self, message: &Message) -> bool {
-        self.broadcast.wants(message.topic())
+        message.only_for().is_none() && self.broadcast.wants(message.topic())
     }
 
     /// Contract of `Subscriber`: nothing waits for a broadcast; the oldest gives way and is counted.

@@ -69,7 +69,7 @@ impl Queue {
     }
 
     pub(crate) fn wants(&self, message: &Message) -> bool {
-        self.group.wants(message.topic())
+        self.group.takes(message)
     }
 
     /// Contract of `Subscriber`: declaring the same group again is harmless, and the prefetch belongs to each consumer.

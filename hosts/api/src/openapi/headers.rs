@@ -7,7 +7,7 @@ use tbx_service::openapi::each_operation;
 pub(super) const ENTITY_TAG: &str = r#"^"[1-9][0-9]*[.](0|[1-9][0-9]*)"$"#;
 
 /// The generated names are in capitals.
-const SPELLED: [&str; 3] = ["ETag", "Link", "Location"];
+const SPELLED: [&str; 4] = ["ETag", "Idempotency-Replayed", "Link", "Location"];
 /// What the layer around the operations adds to the answers of a GET.
 const OF_READS: [&str; 2] = ["Cache-Control", "Stream-Position"];
 
@@ -60,6 +60,10 @@ fn components() -> Value {
         "Link": {
             "description": "The next page (RFC 8288), when there is one.",
             "schema": { "type": "string", "pattern": r#"^</api(/v1)?/students\?.+>; rel="next"$"# },
+        },
+        "Idempotency-Replayed": {
+            "description": "`true` when this is the answer of an earlier request with the same `Idempotency-Key`.",
+            "schema": { "type": "string", "const": "true" },
         },
         "Stream-Position": {
             "description": "Where the history of notifications stood before the data was read.",

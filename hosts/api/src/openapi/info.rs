@@ -12,6 +12,10 @@ with 400, 414 or 431 and no body.
 **Conditions.** The entity tag of a student is `\"<version>.<updates>\"`. `If-None-Match` compares it whole, `If-Match` its version part alone, since what \
 the workers count concerns nobody who writes. Without `If-Match` a write is applied to whatever is there.
 
+**Repeating.** A POST with an `Idempotency-Key` of the client's choice may be sent again when its answer was lost: it is carried out once, and the answer is given \
+again with `Idempotency-Replayed: true`, for 24 hours. The same key with another body is refused. What was refused is not remembered. The other writes need no key: `If-Match` \
+makes them safe to repeat.
+
 **Reading and then streaming.** Each answer to a GET has a `Stream-Position` that was taken before the data was read: whoever opens the stream of \
 notifications with it as `Last-Event-ID` misses nothing.
 

@@ -33,7 +33,7 @@ fn document() -> Value {
     answers::complete(&mut document);
     headers::complete(&mut document);
     add_refusals(&mut document, |method, _| match method {
-        "post" => &["email-taken"],
+        "post" => &["email-taken", "key-in-use", "key-reused"],
         "put" | "patch" => &["conflict", "email-taken"],
         "delete" => &["conflict"],
         _ => &[],

@@ -5,6 +5,7 @@ use tbx_core::{Cursor, Direction, PageLimit, SearchPrefix, Sort, SortKey};
 use tbx_service::openapi::each_operation;
 
 use super::headers::ENTITY_TAG;
+use crate::idempotency_key::PATTERN;
 
 /// Gives each parameter its schema; the generator knows them as text.
 pub(super) fn complete(document: &mut Value) {
@@ -53,6 +54,11 @@ fn schema(name: &str) -> Option<Value> {
             { "type": "string", "const": "*" },
             { "type": "string", "pattern": ENTITY_TAG, "examples": ["\"1.1\""] },
         ] }),
+        "Idempotency-Key" => json!({
+            "type": "string",
+            "pattern": PATTERN,
+            "examples": ["\"8e03978e-40d5-43dd-bc93-6894a57f9324\""],
+        }),
         "Cache-Control" => json!({ "type": "string", "examples": ["no-cache"] }),
         _ => return None,
     })

@@ -5,9 +5,10 @@ use poem::{Request, Response};
 
 use crate::routes::RouteInfo;
 
-const EXPOSED: HeaderValue = HeaderValue::from_static("ETag, Location, Link, Stream-Position, Retry-After");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("ETag, Location, Link, Stream-Position, Retry-After, Idempotency-Replayed");
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "content-type, authorization, if-match, if-none-match, last-event-id, cache-control",
+    "content-type, authorization, if-match, if-none-match, last-event-id, cache-control, idempotency-key",
 );
 /// Seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");

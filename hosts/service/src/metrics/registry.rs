@@ -26,21 +26,31 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A number as it is now.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
 pub struct Sample {
-    /// The name of its family, in snake case, with the unit; there must be no other of this name.
-    pub name: &'static str,
-    /// What it is, in one line.
-    pub help: &'static str,
-    /// The number.
-    pub value: f64,
+    name: &'static str,
+    help: &'static str,
+    value: f64,
+    /// Which one of its family: a label and its text.
+    which: Option<(&'static str, String)>,
 }
 
 impl Sample {
+    /// A number under the name of its family, in snake case with the unit; `help` says in one line what it is.
+    pub const fn new(name: &'static str, help: &'static str, value: f64) -> Self {
+        Self { name, help, value, which: None }
+    }
+
     /// A number of things.
-    #[must_use]
     pub const fn count(name: &'static str, help: &'static str, count: u64) -> Self {
-        Self { name, help, value: count as f64 }
+        Self::new(name, help, count as f64)
+    }
+
+    /// Tells it apart from others of its family, which all have this label and come together.
+    pub fn of(mut self, label: &'static str, text: impl Into<String>) -> Self {
+        self.which = Some((label, text.into()));
+        self
     }
 }
 
@@ -130,8 +140,8 @@ impl Metrics {
         );
         let help = "What each health check says: 1 pass, 0.5 warn, 0 fail.";
         write_by_label(&mut text, "tbx_health", help, "check", &self.shared.health.levels());
-        for Sample { name, help, value } in self.samples().await {
-            write_value(&mut text, Kind::Gauge, name, help, value);
+        for family in self.samples().await.chunk_by(|one, next| one.name == next.name) {
+            write_family(&mut text, family);
         }
         let process = tokio::task::spawn_blocking(|| {
             let mut text = String::new();
@@ -172,6 +182,13 @@ impl Metrics {
     }
 }
 
+fn write_family(text: &mut String, family: &[Sample]) {
+    let Some(Sample { name, help, value, which }) = family.first() else { return };
+    let Some((label, _)) = which else { return write_value(text, Kind::Gauge, name, help, *value) };
+    let one = |sample: &Sample| Some((sample.which.as_ref()?.1.clone(), sample.value));
+    write_by_label(text, name, help, label, &family.iter().filter_map(one).collect::<Vec<_>>());
+}
+
 fn answer(text: String) -> Response {
     Response::builder()
         .header(http::header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")
@@ -193,7 +210,17 @@ mod tests {
     async fn a_sampler_that_does_not_answer_holds_up_nobody() {
         let metrics = Metrics::new(Health::new());
         metrics.sample(std::future::pending);
-        metrics.sample(|| async { vec![Sample { name: "answers", help: "What.", value: 2.0 }] });
+        metrics.sample(|| async { vec![Sample::new("answers", "What.", 2.0)] });
         assert!(metrics.render().await.contains("\nanswers 2\n"));
+    }
+
+    #[tokio::test]
+    async fn numbers_of_one_family_stand_together_each_with_its_label() {
+        let metrics = Metrics::new(Health::new());
+        let samples = ["a", "b"].map(|group| Sample::count("waiting", "What.", 2).of("group", group));
+        metrics.sample(move || std::future::ready(samples.to_vec()));
+        let expected =
+            "# HELP waiting What.\n# TYPE waiting gauge\nwaiting{group=\"a\"} 2\nwaiting{group=\"b\"} 2\n";
+        assert!(metrics.render().await.contains(expected));
     }
 }

@@ -64,6 +64,20 @@ pub const PROBLEM_CODES: &[ProblemCode] = &[
         remedy: "Correct the values named in errors and send the request again.",
     },
     ProblemCode {
+        code: "key-in-use",
+        title: "A request with this key is being carried out",
+        status: "409",
+        explanation: "An earlier request with the same Idempotency-Key has not come to an end, so its answer is not known yet.",
+        remedy: "Send the same request with the same key again in a moment: it gets the answer of the earlier one.",
+    },
+    ProblemCode {
+        code: "key-reused",
+        title: "The key belongs to another request",
+        status: "422",
+        explanation: "A request with the same Idempotency-Key was carried out before, and it asked for something else.",
+        remedy: "Give each request a key of its own, such as a random UUID, and repeat a key only with the same request.",
+    },
+    ProblemCode {
         code: "malformed-request",
         title: "The request cannot be read",
         status: "400",

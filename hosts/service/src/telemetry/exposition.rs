@@ -64,7 +64,8 @@ struct Sample<'a> {
 impl Family<'_> {
     fn metric(self, period: Period) -> Option<Metric> {
         let convention = CONVENTIONS.iter().find(|(ours, ..)| *ours == self.name);
-        let (name, unit) = convention.map_or((self.name, ""), |(_, name, unit)| (*name, *unit));
+        let (name, unit) =
+            convention.map_or((self.name, unit_of(self.name)), |(_, name, unit)| (*name, *unit));
         let (name, description, unit) = (name.to_owned(), self.about.to_owned(), unit.to_owned());
         let cumulative = AggregationTemporality::Cumulative as i32;
         let data = match self.kind {
@@ -81,6 +82,16 @@ impl Family<'_> {
             _ => return None,
         };
         Some(Metric { name, description, unit, data: Some(data), ..Metric::default() })
+    }
+}
+
+/// The unit that a name ends with, as [UCUM](https://ucum.org) writes it.
+fn unit_of(name: &str) -> &'static str {
+    let name = name.strip_suffix("_total").unwrap_or(name);
+    match name.rsplit_once('_') {
+        Some((_, "seconds")) => "s",
+        Some((_, "bytes")) => "By",
+        _ => "",
     }
 }
 

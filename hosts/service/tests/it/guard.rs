@@ -188,7 +188,7 @@ async fn our_own_pages_may_call_and_read_errors_too() {
             let answer = send(&server, request, &headers.map(|header: &str| header)).await;
             assert_eq!(answer.status, status, "{request} {host} {origin}");
             is_secured(&answer);
-            let exposed = "ETag, Location, Link, Stream-Position, Retry-After";
+            let exposed = "ETag, Location, Link, Stream-Position, Retry-After, Idempotency-Replayed";
             assert_eq!(
                 answer.header("access-control-allow-origin"),
                 shared.then_some(origin),
@@ -211,7 +211,7 @@ async fn a_preflight_tells_what_may_be_sent() {
         ("access-control-allow-methods", "GET, HEAD, POST, OPTIONS"),
         (
             "access-control-allow-headers",
-            "content-type, authorization, if-match, if-none-match, last-event-id, cache-control",
+            "content-type, authorization, if-match, if-none-match, last-event-id, cache-control, idempotency-key",
         ),
         ("access-control-max-age", "600"),
         ("vary", "Origin"),

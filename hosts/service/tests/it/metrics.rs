@@ -157,7 +157,7 @@ async fn the_process_its_build_its_health_and_its_samples_are_shown() {
     health.register("warns").warn("slow");
     health.register("fails \"badly\"").fail("gone");
     let front = Front::new(&config(), health, [1]);
-    front.metrics().sample(|| async { vec![Sample { name: "tbx_things", help: "Things.", value: 3.0 }] });
+    front.metrics().sample(|| async { vec![Sample::new("tbx_things", "Things.", 3.0)] });
     let server = Server::start(app(&front), ServeOptions::default());
     let mut client = server.connect().await;
     for _ in 0..2 {

@@ -7,6 +7,7 @@ mod changing;
 mod counting;
 mod enrolling;
 mod listing;
+mod once;
 mod removing;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use changing::*;
 pub use counting::*;
 pub use enrolling::*;
 pub use listing::*;
+pub use once::*;
 pub use removing::*;
 
 use crate::command::{CreateStudent, StudentInput};
@@ -86,6 +88,12 @@ macro_rules! students_conformance {
             an_enrolment_emits_its_event_with_the_same_state,
             an_email_is_refused_to_a_second_student_whatever_its_case,
             a_refused_enrolment_leaves_nothing,
+            an_enrolment_repeated_under_its_key_happens_once,
+            a_repeated_enrolment_tells_of_the_student_as_it_was_enrolled,
+            a_key_of_another_enrolment_is_refused_and_leaves_nothing,
+            an_enrolment_that_was_refused_leaves_its_key_free,
+            the_keys_of_two_actors_are_apart,
+            of_concurrent_enrolments_under_one_key_one_happens_and_all_are_told_of_it,
             a_student_is_found_by_id_and_by_number,
             a_student_is_read_back_exactly_as_it_was_written,
             a_change_is_stored_and_emitted_with_the_same_state,

@@ -3,6 +3,7 @@
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::super::contract::HistoryError;
+use super::address;
 
 /// An error of the driver as one of the history, with the remedy where there is one.
 pub(super) fn failed(context: &str, error: &RedisError) -> HistoryError {
@@ -18,6 +19,7 @@ pub(super) fn failed(context: &str, error: &RedisError) -> HistoryError {
 fn is_lasting(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed
         || error.kind() == ErrorKind::InvalidClientConfig
+        || address::remedy(error).is_some()
         || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "CROSSSLOT" | "MOVED" | "ASK"))
 }
 
@@ -35,6 +37,9 @@ pub(super) fn breaks_connection(error: &RedisError) -> bool {
 }
 
 fn remedy(error: &RedisError) -> Option<&'static str> {
+    if let Some(remedy) = address::remedy(error) {
+        return Some(remedy);
+    }
     if error.is_connection_refusal() {
         return Some("nothing listens there; start Redis, or correct host and port");
     }

@@ -63,7 +63,7 @@ impl RedisFacts {
     /// What is wrong, or may be, each with its remedy; nothing when all is well.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
-        let mut complaints: Vec<String> = self.unusable().into_iter().collect();
+        let mut complaints: Vec<String> = self.refusal().into_iter().collect();
         let mut complain = |complaint: &str| complaints.push(complaint.to_owned());
         match (self.append_only, self.append_fsync.as_deref()) {
             (Some(false), _) => complain(
@@ -101,11 +101,13 @@ impl RedisFacts {
 
     /// Refuses a server on which a history would not keep what it promises.
     pub(super) fn refuse_unusable(&self) -> Result<(), HistoryError> {
-        self.unusable()
+        self.refusal()
             .map_or(Ok(()), |why| Err(HistoryError::new(format!("redis cannot hold it: {why}")).lasting()))
     }
 
-    fn unusable(&self) -> Option<String> {
+    /// Why a history does not open here, with the remedy; the first of the complaints then.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
         if let Some(version) = &self.version
             && parse_version(version).is_some_and(|version| version < MIN_VERSION)
         {

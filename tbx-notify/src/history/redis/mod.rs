@@ -12,6 +12,7 @@
 //! Every change is one script, so it happens whole and at one moment, whoever makes it. A notifier follows the stream on a connection of its own
 //! and keeps the topic of each offset; bodies are read from Redis when a reader wants old ones.
 
+mod address;
 mod eras;
 mod error;
 mod facts;

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use redis::{Client, ConnectionAddr, IntoConnectionInfo};
+use redis::Client;
 
 use super::super::contract::{HistoryError, Retention};
-use super::error::failed;
+use super::address;
 
 /// Where a [`RedisHistory`](super::RedisHistory) is, and how much it keeps. Its [`Debug`](fmt::Debug) shows no password.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub struct RedisHistoryOptions {
 
 impl RedisHistoryOptions {
     /// `redis://[user:password@]host[:port][/database]`, or `rediss://…` for TLS. TLS needs a rustls crypto provider that the program has installed,
-    /// and trusts the certificates that the system trusts.
+    /// and trusts the authorities that the system trusts, or those in the PEM file that the parameter `cacertfile` names: `rediss://host?cacertfile=FILE`.
     ///
     /// Notifiers of one history keep the same; the one that keeps the least trims.
     #[must_use]
@@ -47,25 +47,7 @@ impl RedisHistoryOptions {
     }
 
     pub(super) fn client(&self) -> Result<Client, HistoryError> {
-        // The error of the driver is left out where it could repeat a part of the address.
-        let unusable = |_| {
-            HistoryError::new(
-                "its address cannot be read; write redis://[user:password@]host[:port][/database]",
-            )
-            .lasting()
-        };
-        let info = self.url.as_str().into_connection_info().map_err(unusable)?;
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. })
-            && rustls::crypto::CryptoProvider::get_default().is_none()
-        {
-            return Err(HistoryError::new(
-                "rediss:// needs a rustls crypto provider; install one when the program starts",
-            )
-            .lasting());
-        }
-        // Without it, small commands wait for the acknowledgement of those before.
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        Client::open(info.set_tcp_settings(tcp)).map_err(|error| failed("reading its address", &error))
+        address::client(&self.url)
     }
 }
 

@@ -5,6 +5,7 @@ mod losses;
 mod outages;
 mod refusals;
 mod sharing;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -38,11 +38,8 @@ async fn a_server_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn tls_without_a_provider_or_an_address_that_is_none_is_told() {
+async fn an_address_that_is_none_is_told() {
     let keys = Keyspace::new();
-    let plain = keys.url();
-    let tls = plain.replacen("redis://", "rediss://", 1);
-    assert!(refusal(&tls, &keys).await.contains("crypto provider"));
     let none = refusal("http://host", &keys).await;
     assert!(none.contains("redis://"), "{none}");
 }

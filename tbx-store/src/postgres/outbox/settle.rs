@@ -121,8 +121,7 @@ impl PgOutbox {
                 self.delete(transaction, &gone).await
             }
             Settlement::GivenUp { reason, .. } => {
-                // No group had it to the end; the letter stands for the channel itself.
-                bury(transaction, entry, "", entry.attempts, reason).await?;
+                bury(transaction, entry, entry.addressee(), entry.attempts, reason).await?;
                 self.delete(transaction, &gone).await
             }
             Settlement::Later { at, counts, .. } => {

@@ -6,14 +6,16 @@ use tbx_bus::MessageId;
 use tbx_core::published::{EVENTS_CHANNEL, NOTIFICATIONS_CHANNEL, WORKER_GROUP};
 use tbx_core::reaction::decide;
 use tbx_core::{
-    Change, Context, Counted, Enrolment, ListStudents, Page, Removal, StoreError, Student, StudentEvent,
-    StudentId, StudentNumber, StudentRef, Students, Version,
+    Change, Context, Counted, Enrolled, Enrolment, ListStudents, Page, Removal, RequestKey, StoreError,
+    Student, StudentEvent, StudentId, StudentNumber, StudentRef, Students, Version,
 };
 
 use super::list;
 use super::row::{columns, signed, student, unsigned};
-use crate::postgres::{Database, PgInbox, PgOutbox, WriteTransaction, store_error, within};
+use crate::postgres::{Database, PgIdempotency, PgInbox, PgOutbox, WriteTransaction, store_error, within};
+use crate::students::failure::failure;
 use crate::students::message::{event_message, notification_message};
+use crate::students::once;
 
 /// The students in a PostgreSQL database; their events go to the channels `tbx.events` and `notifications` of its outbox.
 #[derive(Debug, Clone)]
@@ -21,13 +23,15 @@ pub struct PgStudents {
     database: Database,
     outbox: PgOutbox,
     inbox: PgInbox,
+    idempotency: PgIdempotency,
 }
 
 impl PgStudents {
     /// The students of `database`, which was opened with [`MIGRATIONS`](super::MIGRATIONS).
     #[must_use]
     pub fn new(database: Database, outbox: PgOutbox) -> Self {
-        Self { database, outbox, inbox: PgInbox::new(WORKER_GROUP) }
+        let (inbox, idempotency) = (PgInbox::new(WORKER_GROUP), PgIdempotency::new());
+        Self { database, outbox, inbox, idempotency }
     }
 
     async fn begin(&self) -> Result<WriteTransaction, StoreError> {
@@ -39,6 +43,40 @@ impl PgStudents {
         transaction.commit().await.map_err(|error| store_failure("committing", error))?;
         self.outbox.wake();
         Ok(())
+    }
+
+    /// Inserts a student and appends its event.
+    async fn insert(
+        &self,
+        transaction: &mut PgConnection,
+        enrolment: Enrolment,
+        context: &Context,
+    ) -> Result<Student, StoreError> {
+        let audit = enrolment.audit();
+        let row = sqlx::query(
+            "INSERT INTO students (id, first_name, last_name, email, first_name_key, last_name_key, email_key, \
+             version, updates, created, created_by, last_modified, last_modified_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12) RETURNING number",
+        )
+        .bind(enrolment.id().as_uuid())
+        .bind(enrolment.first_name().as_str())
+        .bind(enrolment.last_name().as_str())
+        .bind(enrolment.email().as_str())
+        .bind(enrolment.first_name().search_key())
+        .bind(enrolment.last_name().search_key())
+        .bind(enrolment.email().key().as_str().to_owned())
+        .bind(signed(enrolment.version().get())?)
+        .bind(audit.created)
+        .bind(audit.created_by.as_ref().map(|actor| actor.as_str().to_owned()))
+        .bind(audit.last_modified)
+        .bind(audit.last_modified_by.as_ref().map(|actor| actor.as_str().to_owned()))
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(|error| store_failure("inserting a student", error))?;
+        let number = StudentNumber::new(unsigned(row.get(0))?).map_err(StoreError::corrupt)?;
+        let (student, event) = enrolment.settle(number);
+        self.emit(transaction, &event, context).await?;
+        Ok(student)
     }
 
     async fn emit(
@@ -57,6 +95,15 @@ impl PgStudents {
 impl Students for PgStudents {
     async fn enrol(&self, enrolment: Enrolment, context: &Context) -> Result<Student, StoreError> {
         answered("enrolling", Box::pin(self.enrol_now(enrolment, context))).await
+    }
+
+    async fn enrol_once(
+        &self,
+        enrolment: Enrolment,
+        key: &RequestKey,
+        context: &Context,
+    ) -> Result<Enrolled, StoreError> {
+        answered("enrolling", Box::pin(self.enrol_once_now(enrolment, key, context))).await
     }
 
     async fn find(&self, reference: StudentRef) -> Result<Option<Student>, StoreError> {
@@ -83,32 +130,29 @@ impl Students for PgStudents {
 impl PgStudents {
     async fn enrol_now(&self, enrolment: Enrolment, context: &Context) -> Result<Student, StoreError> {
         let mut transaction = self.begin().await?;
-        let audit = enrolment.audit();
-        let row = sqlx::query(
-            "INSERT INTO students (id, first_name, last_name, email, first_name_key, last_name_key, email_key, \
-             version, updates, created, created_by, last_modified, last_modified_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12) RETURNING number",
-        )
-        .bind(enrolment.id().as_uuid())
-        .bind(enrolment.first_name().as_str())
-        .bind(enrolment.last_name().as_str())
-        .bind(enrolment.email().as_str())
-        .bind(enrolment.first_name().search_key())
-        .bind(enrolment.last_name().search_key())
-        .bind(enrolment.email().key().as_str().to_owned())
-        .bind(signed(enrolment.version().get())?)
-        .bind(audit.created)
-        .bind(audit.created_by.as_ref().map(|actor| actor.as_str().to_owned()))
-        .bind(audit.last_modified)
-        .bind(audit.last_modified_by.as_ref().map(|actor| actor.as_str().to_owned()))
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(|error| store_failure("inserting a student", error))?;
-        let number = StudentNumber::new(unsigned(row.get(0))?).map_err(StoreError::corrupt)?;
-        let (student, event) = enrolment.settle(number);
-        self.emit(&mut transaction, &event, context).await?;
+        let student = self.insert(&mut transaction, enrolment, context).await?;
         self.commit(transaction).await?;
         Ok(student)
+    }
+
+    async fn enrol_once_now(
+        &self,
+        enrolment: Enrolment,
+        key: &RequestKey,
+        context: &Context,
+    ) -> Result<Enrolled, StoreError> {
+        let key = once::key_of(&enrolment, key)?;
+        let mut transaction = self.begin().await?;
+        let claimed = self.idempotency.claim(&mut transaction, &key, context.now).await;
+        if let Some(enrolled) = once::found(claimed.map_err(StoreError::unavailable)?)? {
+            return Ok(enrolled);
+        }
+        let student = self.insert(&mut transaction, enrolment, context).await?;
+        let answer = once::answer(&student)?;
+        let kept = self.idempotency.keep(&mut transaction, &key, &answer).await;
+        kept.map_err(StoreError::unavailable)?;
+        self.commit(transaction).await?;
+        Ok(Enrolled { first_time: true, student })
     }
 
     async fn find_now(&self, reference: StudentRef) -> Result<Option<Student>, StoreError> {
@@ -236,7 +280,7 @@ pub(super) fn store_failure(context: &str, error: sqlx::Error) -> StoreError {
     let taken = error
         .as_database_error()
         .is_some_and(|error| error.is_unique_violation() && error.constraint() == Some(EMAIL_KEY));
-    if taken { StoreError::EmailTaken } else { StoreError::unavailable(store_error(context, error)) }
+    if taken { StoreError::EmailTaken } else { failure(store_error(context, error)) }
 }
 
 /// The constraint that keeps emails apart.

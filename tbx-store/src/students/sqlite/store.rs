@@ -6,14 +6,16 @@ use tbx_bus::MessageId;
 use tbx_core::published::{EVENTS_CHANNEL, NOTIFICATIONS_CHANNEL, WORKER_GROUP};
 use tbx_core::reaction::decide;
 use tbx_core::{
-    Change, Context, Counted, Enrolment, ListStudents, Page, Removal, StoreError, Student, StudentEvent,
-    StudentId, StudentNumber, StudentRef, Students, Version,
+    Change, Context, Counted, Enrolled, Enrolment, ListStudents, Page, Removal, RequestKey, StoreError,
+    Student, StudentEvent, StudentId, StudentNumber, StudentRef, Students, Version,
 };
 
 use super::list;
 use super::row::{columns, signed, student, unsigned};
-use crate::sqlite::{Database, SqliteInbox, SqliteOutbox, WriteTransaction, store_error};
+use crate::sqlite::{Database, SqliteIdempotency, SqliteInbox, SqliteOutbox, WriteTransaction, store_error};
+use crate::students::failure::failure;
 use crate::students::message::{event_message, notification_message};
+use crate::students::once;
 
 /// The students in an SQLite database; their events go to the channels `tbx.events` and `notifications` of its outbox.
 #[derive(Debug, Clone)]
@@ -21,13 +23,15 @@ pub struct SqliteStudents {
     database: Database,
     outbox: SqliteOutbox,
     inbox: SqliteInbox,
+    idempotency: SqliteIdempotency,
 }
 
 impl SqliteStudents {
     /// The students of `database`, which was opened with [`MIGRATIONS`](super::MIGRATIONS).
     #[must_use]
     pub fn new(database: Database, outbox: SqliteOutbox) -> Self {
-        Self { database, outbox, inbox: SqliteInbox::new(WORKER_GROUP) }
+        let (inbox, idempotency) = (SqliteInbox::new(WORKER_GROUP), SqliteIdempotency::new());
+        Self { database, outbox, inbox, idempotency }
     }
 
     async fn begin(&self) -> Result<WriteTransaction, StoreError> {
@@ -41,21 +45,13 @@ impl SqliteStudents {
         Ok(())
     }
 
-    async fn emit(
+    /// Inserts a student and appends its event.
+    async fn insert(
         &self,
         transaction: &mut SqliteConnection,
-        event: &StudentEvent,
+        enrolment: Enrolment,
         context: &Context,
-    ) -> Result<(), StoreError> {
-        let message = event_message(event, context).map_err(StoreError::corrupt)?;
-        self.outbox.append(transaction, EVENTS_CHANNEL, &message).await.map_err(StoreError::unavailable)
-    }
-}
-
-#[async_trait]
-impl Students for SqliteStudents {
-    async fn enrol(&self, enrolment: Enrolment, context: &Context) -> Result<Student, StoreError> {
-        let mut transaction = self.begin().await?;
+    ) -> Result<Student, StoreError> {
         let audit = enrolment.audit();
         let inserted = sqlx::query(
             "INSERT INTO students (id, first_name, last_name, email, first_name_key, last_name_key, email_key, \
@@ -80,9 +76,48 @@ impl Students for SqliteStudents {
         let number = unsigned(inserted.last_insert_rowid())?;
         let number = StudentNumber::new(number).map_err(StoreError::corrupt)?;
         let (student, event) = enrolment.settle(number);
-        self.emit(&mut transaction, &event, context).await?;
+        self.emit(transaction, &event, context).await?;
+        Ok(student)
+    }
+
+    async fn emit(
+        &self,
+        transaction: &mut SqliteConnection,
+        event: &StudentEvent,
+        context: &Context,
+    ) -> Result<(), StoreError> {
+        let message = event_message(event, context).map_err(StoreError::corrupt)?;
+        self.outbox.append(transaction, EVENTS_CHANNEL, &message).await.map_err(StoreError::unavailable)
+    }
+}
+
+#[async_trait]
+impl Students for SqliteStudents {
+    async fn enrol(&self, enrolment: Enrolment, context: &Context) -> Result<Student, StoreError> {
+        let mut transaction = self.begin().await?;
+        let student = self.insert(&mut transaction, enrolment, context).await?;
         self.commit(transaction).await?;
         Ok(student)
+    }
+
+    async fn enrol_once(
+        &self,
+        enrolment: Enrolment,
+        key: &RequestKey,
+        context: &Context,
+    ) -> Result<Enrolled, StoreError> {
+        let key = once::key_of(&enrolment, key)?;
+        let mut transaction = self.begin().await?;
+        let claimed = self.idempotency.claim(&mut transaction, &key, context.now).await;
+        if let Some(enrolled) = once::found(claimed.map_err(StoreError::unavailable)?)? {
+            return Ok(enrolled);
+        }
+        let student = self.insert(&mut transaction, enrolment, context).await?;
+        let answer = once::answer(&student)?;
+        let kept = self.idempotency.keep(&mut transaction, &key, &answer).await;
+        kept.map_err(StoreError::unavailable)?;
+        self.commit(transaction).await?;
+        Ok(Enrolled { first_time: true, student })
     }
 
     async fn find(&self, reference: StudentRef) -> Result<Option<Student>, StoreError> {
@@ -208,5 +243,5 @@ pub(super) fn store_failure(context: &str, error: sqlx::Error) -> StoreError {
     let taken = error
         .as_database_error()
         .is_some_and(|error| error.is_unique_violation() && error.message().contains("students.email_key"));
-    if taken { StoreError::EmailTaken } else { StoreError::unavailable(store_error(context, error)) }
+    if taken { StoreError::EmailTaken } else { failure(store_error(context, error)) }
 }

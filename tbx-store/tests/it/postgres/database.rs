@@ -105,7 +105,7 @@ async fn a_database_of_another_version_is_refused_with_a_remedy() {
     assert_eq!(NEWER.status(pool).await.unwrap(), [("a", true), ("b", false)]);
     let error = NEWER.check(pool).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Schema);
-    assert!(error.to_string().contains("run `migrate`"), "{error}");
+    assert!(error.to_string().contains("run `tbx migrate`"), "{error}");
 
     Database::open(&options, &[NEWER]).await.unwrap();
     NEWER.check(pool).await.unwrap();
@@ -135,8 +135,50 @@ async fn a_role_that_may_not_migrate_may_use_what_is_migrated() {
     Database::open(&limited, &[]).await.unwrap();
     let error = Database::open(&limited, &[OLDER]).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Denied, "{name}: {error}");
-    assert!(error.to_string().contains("run `migrate`"), "{error}");
+    assert!(error.to_string().contains("run `tbx migrate`"), "{error}");
     fixture.place.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+/// What a version before the idempotency keys left.
+async fn make_older(fixture: &super::support::Fixture) {
+    fixture
+        .place
+        .execute("DROP TABLE tbx_idempotency; DELETE FROM tbx_store_migrations WHERE version = 2")
+        .await;
+}
+
+#[tokio::test]
+async fn a_database_of_an_older_version_waits_for_a_role_that_may_migrate_it() {
+    let fixture = fixture().await;
+    let role = format!("role_{}", fixture.place.name());
+    make_older(&fixture).await;
+    fixture
+        .place
+        .execute(&format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 's3cret'; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+        ))
+        .await;
+    let limited = as_role(&fixture.place.url(), &role, "s3cret");
+    let error = refused(&limited).await;
+    assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
+    assert!(error.to_string().contains("run `tbx migrate`") && !error.is_retryable(), "{error}");
+    let status = MESSAGING.status(fixture.database.pool()).await.unwrap();
+    assert_eq!(status, [("messaging", true), ("idempotency", false)], "nothing was half done");
+
+    Database::open(&options(&fixture.place.url()), &[]).await.unwrap();
+    MESSAGING.check(fixture.database.pool()).await.unwrap();
+    Database::open(&options(&limited), &[]).await.unwrap();
+    fixture.place.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+#[tokio::test]
+async fn a_database_with_tables_of_somebody_else_is_refused_with_a_remedy() {
+    let place = tbx_services::Database::create().await;
+    place.execute("CREATE TABLE tbx_outbox (theirs int)").await;
+    let error = refused(&place.url()).await;
+    assert_eq!(error.kind(), StoreErrorKind::Schema, "{error}");
+    assert!(error.to_string().contains("a database of its own") && !error.is_retryable(), "{error}");
+    assert_eq!(place.count("SELECT count(*) FROM tbx_outbox").await, 0, "theirs is as it was");
 }
 
 #[tokio::test]

@@ -2,8 +2,11 @@
 
 mod conformance;
 mod database;
-mod dead_letter_office;
+mod dead_letters;
+mod housekeeping;
+mod idempotency;
 mod inbox;
 mod outbox;
 mod students;
 mod support;
+mod tls;

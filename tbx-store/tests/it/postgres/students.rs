@@ -1,55 +1,32 @@
-//! The students' port on PostgreSQL passes the suite of `tbx-core`.
+//! The students' port on PostgreSQL passes the suite.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::Row;
-use tbx_core::conformance::students::StudentsHarness;
-use tbx_core::published::{EVENTS_CHANNEL, NOTIFICATIONS_CHANNEL, StudentMessage, notification_id};
-use tbx_core::{EventId, StudentEvent, Students};
+use bytes::Bytes;
+use tbx_core::Students;
+use tbx_store::conformance::students::StoredStudents;
 use tbx_store::students::postgres::PgStudents;
 
 use super::support::{Fixture, fixture};
 
-struct Postgres(Fixture, PgStudents);
-
-impl Postgres {
-    async fn bodies(&self, channel: &str) -> Vec<StudentMessage> {
-        sqlx::query("SELECT body FROM tbx_outbox WHERE channel = $1 ORDER BY id")
-            .bind(channel)
-            .fetch_all(self.0.database.pool())
-            .await
-            .unwrap()
-            .iter()
-            .map(|row| serde_json::from_slice(row.get(0)).unwrap())
-            .collect()
-    }
-}
-
 #[async_trait]
-impl StudentsHarness for Postgres {
+impl StoredStudents for Fixture {
     fn students(&self) -> Arc<dyn Students> {
-        Arc::new(self.1.clone())
+        Arc::new(PgStudents::new(self.database.clone(), self.outbox.clone()))
     }
 
-    async fn emitted(&self) -> Vec<StudentEvent> {
-        let bodies = self.bodies(EVENTS_CHANNEL).await;
-        bodies.into_iter().map(|body| StudentEvent::try_from(body).unwrap()).collect()
-    }
-
-    async fn notified(&self) -> Vec<EventId> {
-        let events = self.emitted().await;
-        let event_of = |notification: &StudentMessage| {
-            events.iter().find(|event| notification_id(event.id) == notification.id).unwrap().id
-        };
-        self.bodies(NOTIFICATIONS_CHANNEL).await.iter().map(event_of).collect()
+    async fn bodies(&self, channel: &str) -> Vec<Bytes> {
+        let bodies: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT body FROM tbx_outbox WHERE channel = $1 ORDER BY id")
+                .bind(channel)
+                .fetch_all(self.database.pool())
+                .await
+                .unwrap();
+        bodies.into_iter().map(Bytes::from).collect()
     }
 }
 
-async fn postgres() -> Postgres {
-    let fixture = fixture().await;
-    let students = PgStudents::new(fixture.database.clone(), fixture.outbox.clone());
-    Postgres(fixture, students)
+tbx_store::students_conformance! {
+    harness: fixture().await,
 }
-
-tbx_core::students_conformance!(postgres());

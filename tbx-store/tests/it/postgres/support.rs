@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::Utc;
 use tbx_bus::{Message, Topic};
+use tbx_store::conformance::Transactional;
 use tbx_store::outbox::{OutboxEntry, OutboxStore};
-use tbx_store::postgres::{Database, DatabaseOptions, PgOutbox};
+use tbx_store::postgres::{Database, DatabaseOptions, PgOutbox, WriteTransaction};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,23 @@ impl Fixture {
         self.outbox.append(&mut transaction, channel, message).await.unwrap();
         transaction.commit().await.unwrap();
         self.outbox.wake();
+    }
+}
+
+#[async_trait]
+impl Transactional for Fixture {
+    type Transaction = WriteTransaction;
+
+    async fn begin(&self) -> WriteTransaction {
+        self.database.begin().await.unwrap()
+    }
+
+    async fn commit(&self, transaction: WriteTransaction) {
+        transaction.commit().await.unwrap();
+    }
+
+    async fn roll_back(&self, transaction: WriteTransaction) {
+        transaction.rollback().await.unwrap();
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use tbx_bus::MessageId;
+use tbx_store::idempotency::{Claim, IdempotencyKey};
 use tbx_store::outbox::{OutboxStore, Settlement};
-use tbx_store::sqlite::{Housekeeping, Retention, SqliteInbox};
+use tbx_store::sqlite::{Housekeeping, Retention, SqliteIdempotency, SqliteInbox};
 use tokio_util::sync::CancellationToken;
 
 use super::support::{Fixture, fixture, message};
@@ -56,6 +57,24 @@ async fn everything_old_goes_batch_after_batch() {
     let fixture = used().await;
     tidy(&fixture, Retention { outbox: Duration::ZERO, inbox: Duration::ZERO }).await;
     assert_eq!(rows(&fixture).await, (0, 0));
+}
+
+#[tokio::test]
+async fn keys_that_have_expired_go_and_others_stay() {
+    let fixture = used().await;
+    for (key, now) in [("old", Utc::now() - TimeDelta::hours(25)), ("young", Utc::now())] {
+        let key = IdempotencyKey::new("", key, "x").unwrap();
+        let mut transaction = fixture.database.begin().await.unwrap();
+        let claim = SqliteIdempotency::new().claim(&mut transaction, &key, now).await.unwrap();
+        assert_eq!(claim, Claim::First);
+        transaction.commit().await.unwrap();
+    }
+    tidy(&fixture, Retention::default()).await;
+    let left: Vec<String> = sqlx::query_scalar("SELECT key FROM tbx_idempotency")
+        .fetch_all(fixture.database.readers())
+        .await
+        .unwrap();
+    assert_eq!(left, ["young"]);
 }
 
 #[tokio::test]

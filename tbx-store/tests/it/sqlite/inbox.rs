@@ -1,51 +1,25 @@
-//! The inbox.
+//! The inbox on SQLite passes the suite.
 
-use chrono::{TimeDelta, Utc};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use tbx_bus::MessageId;
-use tbx_store::sqlite::SqliteInbox;
+use tbx_store::conformance::inbox::InboxHarness;
+use tbx_store::sqlite::{SqliteInbox, WriteTransaction};
 
-use super::support::fixture;
+use super::support::{Fixture, fixture};
 
-#[tokio::test]
-async fn a_message_is_new_once_for_each_consumer() {
-    let fixture = fixture().await;
-    let (one, other, id) = (SqliteInbox::new("one"), SqliteInbox::new("other"), MessageId::generate());
-    let mut transaction = fixture.database.begin().await.unwrap();
-    assert!(one.first_time(&mut transaction, &id).await.unwrap());
-    assert!(!one.first_time(&mut transaction, &id).await.unwrap());
-    assert!(other.first_time(&mut transaction, &id).await.unwrap());
-    transaction.commit().await.unwrap();
-    let mut transaction = fixture.database.begin().await.unwrap();
-    assert!(!one.first_time(&mut transaction, &id).await.unwrap());
-}
-
-#[tokio::test]
-async fn a_rolled_back_effect_is_not_remembered() {
-    let fixture = fixture().await;
-    let (inbox, id) = (SqliteInbox::new("one"), MessageId::generate());
-    let mut transaction = fixture.database.begin().await.unwrap();
-    assert!(inbox.first_time(&mut transaction, &id).await.unwrap());
-    transaction.rollback().await.unwrap();
-    let mut transaction = fixture.database.begin().await.unwrap();
-    assert!(inbox.first_time(&mut transaction, &id).await.unwrap());
-}
-
-/// A pool is enough: no `Database`, no housekeeping.
-#[tokio::test]
-async fn what_is_old_is_forgotten_up_to_the_limit() {
-    let fixture = fixture().await;
-    let (one, other, id) = (SqliteInbox::new("one"), SqliteInbox::new("other"), MessageId::generate());
-    let mut transaction = fixture.database.begin().await.unwrap();
-    for inbox in [&one, &other] {
-        inbox.first_time(&mut transaction, &id).await.unwrap();
+#[async_trait]
+impl InboxHarness for Fixture {
+    async fn first_time(&self, transaction: &mut WriteTransaction, consumer: &str, id: &MessageId) -> bool {
+        SqliteInbox::new(consumer).first_time(transaction, id).await.unwrap()
     }
-    transaction.commit().await.unwrap();
 
-    let pool = fixture.database.writer();
-    let (past, future) = (Utc::now() - TimeDelta::minutes(1), Utc::now() + TimeDelta::minutes(1));
-    assert_eq!(SqliteInbox::purge(pool, past, 10).await.unwrap(), 0);
-    assert_eq!(SqliteInbox::purge(pool, future, 1).await.unwrap(), 1);
-    assert_eq!(SqliteInbox::purge(pool, future, 10).await.unwrap(), 1);
-    let mut transaction = fixture.database.begin().await.unwrap();
-    assert!(one.first_time(&mut transaction, &id).await.unwrap());
+    async fn purge(&self, before: DateTime<Utc>, limit: u32) -> u64 {
+        SqliteInbox::purge(self.database.writer(), before, limit).await.unwrap()
+    }
+}
+
+tbx_store::inbox_conformance! {
+    test: #[tokio::test],
+    harness: fixture().await,
 }

@@ -2,8 +2,9 @@
 
 mod conformance;
 mod database;
-mod dead_letter_office;
+mod dead_letters;
 mod housekeeping;
+mod idempotency;
 mod inbox;
 mod outbox;
 mod relay;

@@ -1,7 +1,9 @@
 //! A database of its own for each test.
 
+use async_trait::async_trait;
 use tbx_bus::{Message, Topic};
-use tbx_store::sqlite::{Database, DatabaseOptions, SqliteOutbox};
+use tbx_store::conformance::Transactional;
+use tbx_store::sqlite::{Database, DatabaseOptions, SqliteOutbox, WriteTransaction};
 use tempfile::TempDir;
 
 pub(crate) struct Fixture {
@@ -24,6 +26,23 @@ impl Fixture {
         self.outbox.append(&mut transaction, channel, message).await.unwrap();
         transaction.commit().await.unwrap();
         self.outbox.wake();
+    }
+}
+
+#[async_trait]
+impl Transactional for Fixture {
+    type Transaction = WriteTransaction;
+
+    async fn begin(&self) -> WriteTransaction {
+        self.database.begin().await.unwrap()
+    }
+
+    async fn commit(&self, transaction: WriteTransaction) {
+        transaction.commit().await.unwrap();
+    }
+
+    async fn roll_back(&self, transaction: WriteTransaction) {
+        transaction.rollback().await.unwrap();
     }
 }
 

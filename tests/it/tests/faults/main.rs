@@ -3,8 +3,10 @@
 
 mod cluster;
 mod crash_points;
+mod crash_points_on_servers;
 mod crowd;
 mod killing;
 mod ledger;
 mod partitions;
 mod poison;
+mod poison_on_servers;

@@ -1,55 +1,10 @@
 //! `dead-letters`: looking at what was given up, and deciding.
 
-use std::process::Output;
+use serde_json::json;
+use tbx_it::{Setup, eventually};
 
-use serde_json::{Value, json};
-use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteConnectOptions;
-use tbx_it::{Setup, eventually, within};
-
+use crate::letters::{given_up, run};
 use crate::support::STUDENTS;
-
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
-    }
-}
-
-async fn run(setup: &Setup, arguments: &[&str]) -> Ran {
-    let mut command = setup.command(&[&["dead-letters"], arguments].concat());
-    let Output { status, stdout, stderr } = within("the command ends", command.output()).await.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
-}
-
-/// Students whose events the worker gave up: letter 1, 2, … each as if the outbox were done with it.
-async fn given_up(count: u32) -> Setup {
-    let setup = Setup::new();
-    let seeded = setup.command(&["seed", "--count", &count.to_string()]).output().await.unwrap();
-    assert!(seeded.status.success(), "{seeded:?}");
-    let pool = database(&setup).await;
-    for sql in [
-        "INSERT INTO tbx_dead_letters (channel, consumer, message_id, topic, headers, body, attempts, reason, detail, died_at) \
-         SELECT channel, 'tbx.worker', message_id, topic, headers, body, 5, 'attempts-exhausted', 'it failed' || char(27) || '[2J', 0 \
-         FROM tbx_outbox ORDER BY id",
-        "UPDATE tbx_outbox SET state = 2, done_at = 0",
-    ] {
-        sqlx::query(sql).execute(&pool).await.unwrap();
-    }
-    pool.close().await;
-    setup
-}
-
-async fn database(setup: &Setup) -> SqlitePool {
-    let options = SqliteConnectOptions::new().filename(setup.folder().join("data/tbx.db"));
-    SqlitePool::connect_with(options).await.unwrap()
-}
 
 #[tokio::test]
 async fn letters_are_listed_and_shown_for_people_and_for_programs() {

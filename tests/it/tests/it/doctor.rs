@@ -1,25 +1,10 @@
 //! `doctor`: is everything set up right?
 
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 
-use tbx_it::{Setup, within};
+use tbx_it::Setup;
 
-/// The exit code, and the line of each check by its name.
-async fn examined(setup: &Setup, arguments: &[&str]) -> (Option<i32>, BTreeMap<String, String>) {
-    let mut command = setup.command(&[&["doctor"], arguments].concat());
-    let output = within("the command ends", command.output()).await.unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let mut lines = BTreeMap::new();
-    for line in stdout.lines() {
-        let (level, name) = (&line[..4], line[6..19].trim());
-        assert!(["ok  ", "warn", "fail"].contains(&level), "{line}");
-        assert!(lines.insert(name.to_owned(), line.to_owned()).is_none(), "{name} twice:\n{stdout}");
-    }
-    let failed = lines.values().any(|line| line.starts_with("fail"));
-    assert_eq!(output.status.code(), Some(i32::from(failed)), "{stdout}");
-    (output.status.code(), lines)
-}
+use crate::support::examined;
 
 #[tokio::test]
 async fn an_empty_folder_is_fine_and_stays_empty() {

@@ -1,47 +1,16 @@
 //! Hosts as processes of their own, on PostgreSQL, RabbitMQ and Redis.
 
 use std::net::TcpListener;
-use std::process::Output;
 use std::time::Duration;
 
 use serde_json::json;
 use tbx_bus::rabbitmq::{Exchange, RabbitMq, RabbitOptions};
 use tbx_bus::{Group, Subscriber, TopicPattern};
-use tbx_it::{Client, Event, EventStream, Setup, Tbx, eventually, within};
-use tbx_services::{Database, Keyspace, Relay, Vhost};
+use tbx_it::{Client, Event, EventStream, Places, Tbx, eventually, within};
+use tbx_services::Relay;
 use tokio::task::JoinSet;
 
-use crate::support::{CHANGES, STUDENTS, ada, at_rest, created, nth};
-
-/// A place of its own on each server.
-struct Places {
-    vhost: Vhost,
-    database: Database,
-    keyspace: Keyspace,
-}
-
-impl Places {
-    async fn new() -> Self {
-        Self { vhost: Vhost::create().await, database: Database::absent(), keyspace: Keyspace::database() }
-    }
-
-    /// The settings of every host.
-    fn setup(&self) -> Setup {
-        Setup::new()
-            .with("TBX_DATABASE_URL", &self.database.url())
-            .with("TBX_BUS_URL", &self.vhost.url())
-            .with("TBX_CACHE_URL", &self.keyspace.url())
-            .with("TBX_HISTORY_URL", &self.keyspace.url())
-    }
-}
-
-/// The end of a host that must not start: its exit code and what it says.
-async fn refused(setup: &Setup, host: &'static str) -> (Option<i32>, String) {
-    let mut command = setup.command(&[host]);
-    let Output { status, stderr, .. } = within("the host gives up", command.output()).await.unwrap();
-    let said = String::from_utf8(stderr).unwrap();
-    (status.code(), said.lines().last().unwrap_or_default().to_owned())
-}
+use crate::support::{CHANGES, STUDENTS, ada, at_rest, created, nth, refused};
 
 async fn next_change(stream: &mut EventStream) -> Event {
     loop {
@@ -224,17 +193,7 @@ async fn a_schema_of_a_later_version_ends_the_start() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_rides_out_the_loss_of_every_server_and_says_so() {
     let places = Places::new().await;
-    let relays = [
-        Relay::start(places.vhost.address()).await,
-        Relay::start(places.database.address()).await,
-        Relay::start(places.keyspace.address()).await,
-    ];
-    let setup = places
-        .setup()
-        .with("TBX_BUS_URL", &places.vhost.url_through(&relays[0]))
-        .with("TBX_DATABASE_URL", &places.database.url_through(&relays[1]))
-        .with("TBX_HISTORY_URL", &places.keyspace.url_through(&relays[2]))
-        .with("TBX_CACHE_URL", &places.keyspace.url_through(&relays[2]));
+    let (setup, relays) = places.relayed().await;
     let (api, _worker) = (setup.start_host("api").await, setup.start_host("worker").await);
     let notifier = setup.start_host("notifier").await;
     let mut stream = notifier.stream(CHANGES, None).await;

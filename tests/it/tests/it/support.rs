@@ -1,10 +1,12 @@
 //! What the tests of all subjects need: students to send, problems to check, raw requests.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::process::Output;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
-use tbx_it::{Answer, Client, Event, EventStream, eventually, within};
+use tbx_it::{Answer, Client, Event, EventStream, Setup, eventually, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -56,6 +58,30 @@ pub(crate) async fn at_rest(address: SocketAddr, id: &str) -> Answer {
         if rests { Ok(answer) } else { Err(student.to_string()) }
     })
     .await
+}
+
+/// The end of a host that must not start: its exit code and what it says.
+pub(crate) async fn refused(setup: &Setup, host: &'static str) -> (Option<i32>, String) {
+    let mut command = setup.command(&[host]);
+    let Output { status, stderr, .. } = within("the host gives up", command.output()).await.unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    (status.code(), said.lines().last().unwrap_or_default().to_owned())
+}
+
+/// The exit code of `doctor`, and the line of each check by its name.
+pub(crate) async fn examined(setup: &Setup, arguments: &[&str]) -> (Option<i32>, BTreeMap<String, String>) {
+    let mut command = setup.command(&[&["doctor"], arguments].concat());
+    let output = within("the command ends", command.output()).await.unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let mut lines = BTreeMap::new();
+    for line in stdout.lines() {
+        let (level, name) = (&line[..4], line[6..19].trim());
+        assert!(["ok  ", "warn", "fail"].contains(&level), "{line}");
+        assert!(lines.insert(name.to_owned(), line.to_owned()).is_none(), "{name} twice:\n{stdout}");
+    }
+    let failed = lines.values().any(|line| line.starts_with("fail"));
+    assert_eq!(output.status.code(), Some(i32::from(failed)), "{stdout}");
+    (output.status.code(), lines)
 }
 
 /// The id of a student as text.

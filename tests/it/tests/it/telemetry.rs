@@ -10,8 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
 use serde_json::{Value, json};
 use tbx_it::collector::{Collector, Received, attribute, hex};
-use tbx_it::{Client, Setup, Tbx, eventually};
-use tbx_services::{Database, Keyspace, Vhost};
+use tbx_it::{Client, Places, Setup, Tbx, eventually};
 use tokio::net::TcpListener;
 
 use crate::support::{STREAM, STUDENTS, ada, at_rest, connected, created, next, problem};
@@ -21,7 +20,11 @@ const CALLER: &str = "b7ad6b7169203331";
 
 /// A process that exports to `collector` at once.
 fn exporting(collector: &Collector) -> Setup {
-    Setup::new()
+    exported(Setup::new(), collector)
+}
+
+fn exported(setup: Setup, collector: &Collector) -> Setup {
+    setup
         .with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
         .with("OTEL_BSP_SCHEDULE_DELAY", "50")
         .with("OTEL_BLRP_SCHEDULE_DELAY", "50")
@@ -158,12 +161,8 @@ async fn one_trace_runs_from_the_request_to_the_fan_out() {
 #[tokio::test]
 async fn the_same_trace_runs_through_three_processes_and_three_servers() {
     let collector = Collector::start(StatusCode::OK).await;
-    let (vhost, database, keyspace) = (Vhost::create().await, Database::create().await, Keyspace::database());
-    let setup = exporting(&collector)
-        .with("TBX_DATABASE_URL", &database.url())
-        .with("TBX_BUS_URL", &vhost.url())
-        .with("TBX_CACHE_URL", &keyspace.url())
-        .with("TBX_HISTORY_URL", &keyspace.url());
+    let places = Places::new().await;
+    let setup = exported(places.setup(), &collector);
     let migrated = setup.command(&["migrate"]).output().await.unwrap();
     assert!(migrated.status.success(), "{migrated:?}");
     // The notifier and the worker first: their queues take what comes from then on.
@@ -198,12 +197,8 @@ async fn the_same_trace_runs_through_three_processes_and_three_servers() {
 #[tokio::test]
 async fn each_notifier_fans_out_in_the_trace_that_came_over_the_broker_and_the_shared_history() {
     let collector = Collector::start(StatusCode::OK).await;
-    let (vhost, database, keyspace) = (Vhost::create().await, Database::create().await, Keyspace::database());
-    let setup = exporting(&collector)
-        .with("TBX_DATABASE_URL", &database.url())
-        .with("TBX_BUS_URL", &vhost.url())
-        .with("TBX_CACHE_URL", &keyspace.url())
-        .with("TBX_HISTORY_URL", &keyspace.url());
+    let places = Places::new().await;
+    let setup = exported(places.setup(), &collector);
     let notifiers = [setup.start_host("notifier").await, setup.start_host("notifier").await];
     assert_eq!(publish_within(&notifiers[0], &traceparent("01")).await, 202);
     let [request, sent, taken, fanned] = way_of_a_notification();
@@ -352,14 +347,14 @@ async fn metrics_are_pushed_under_the_names_of_the_conventions() {
         ["tbx_outbox_pending", "tbx_notifier_connections", "process_resident_memory_bytes", "tbx_health"];
     collector
         .wait_for("every metric", |received| {
-            let known = |name: &str| received.metrics.iter().any(|metric| metric.name == name);
+            let known = |name: &str| received.metrics.iter().any(|(_, metric)| metric.name == name);
             names.into_iter().all(known).then_some(())
         })
         .await;
     collector
         .wait_for("the duration of the POST", |received| {
-            let durations =
-                received.metrics.iter().filter(|metric| metric.name == "http.server.request.duration");
+            let metrics = received.metrics.iter().map(|(_, metric)| metric);
+            let durations = metrics.filter(|metric| metric.name == "http.server.request.duration");
             let points = durations.filter_map(|metric| match &metric.data {
                 Some(Data::Histogram(histogram)) => Some(&histogram.data_points),
                 _ => None,
