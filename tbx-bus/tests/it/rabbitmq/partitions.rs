@@ -265,3 +265,24 @@ async fn another_number_of_partitions_is_drift_and_told_with_the_remedy() {
     assert_eq!(harness.bus.declare(&many).await.unwrap_err().kind(), BusErrorKind::Declaration);
     assert_eq!(harness.rabbit.stats().disconnected, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_for_one_group_alone_goes_to_the_partition_of_its_key() {
+    let harness = RabbitHarness::start().await;
+    harness.bus.declare(&spread()).await.unwrap();
+    for key in 0..KEYS {
+        publish(&harness.bus, keyed(key, 0)).await.unwrap();
+    }
+    let by_topic = places(&harness, KEYS).await;
+    for queue in ["readers", "readers.partition.1", "readers.partition.2", "readers.partition.3"] {
+        let channel = harness.foreign_channel().await;
+        channel.queue_purge(queue.into(), Default::default()).await.unwrap();
+    }
+    for key in 0..KEYS {
+        publish(&harness.bus, keyed(key, 0).replayed_for("readers")).await.unwrap();
+    }
+    assert_eq!(places(&harness, KEYS).await, by_topic);
+    // Once the broker has counted what was given back.
+    soon(async { while harness.rabbit.group_state("readers").await.unwrap().waiting as usize != KEYS {} })
+        .await;
+}
