@@ -204,7 +204,8 @@ impl State {
             return Err(BusError::new(BusErrorKind::Declaration, context));
         }
         if group.partitions() > 1 || group.expiry().is_some() {
-            let context = format!("group {} wants partitions or an expiry, which this bus has not", group.name());
+            let context =
+                format!("group {} wants partitions or an expiry, which this bus has not", group.name());
             return Err(BusError::new(BusErrorKind::Declaration, context));
         }
         let queue = self.groups.entry(group.name().into()).or_insert_with(|| Queue::new(group));
