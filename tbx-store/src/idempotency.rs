@@ -13,6 +13,7 @@
 //! - What is kept may hold what the request and the answer hold about people, for as long. Deleting the rest does not delete it.
 
 use std::fmt;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -113,7 +114,7 @@ pub enum Claim {
     Running,
 }
 
-/// How long keys are remembered and waited for; what the backends have in common.
+/// When a key that is claimed at `now` is forgotten.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn expiry(
     now: chrono::DateTime<chrono::Utc>,

@@ -74,6 +74,13 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
 /// Why a connection could not be made, with what to do about it.
 pub(super) fn connect_error(options: &DatabaseOptions, error: sqlx::Error) -> StoreError {
     let (role, place, database) = (options.connect.get_username(), options.place(), options.database());
+    if let sqlx::Error::Io(fault) = &error
+        && options.connect.get_socket().is_none()
+        && certificates::is_at_fault(fault)
+    {
+        let context = certificates::remedy(fault, &place);
+        return StoreError::new(StoreErrorKind::Invalid, context).with_source(error);
+    }
     let code = code(&error);
     let context = match code.as_deref() {
         Some(INVALID_PASSWORD) => {
@@ -105,12 +112,6 @@ pub(super) fn connect_error(options: &DatabaseOptions, error: sqlx::Error) -> St
             sqlx::Error::Configuration(_) => {
                 format!("settings of the connection to {place}; check the address")
             }
-            sqlx::Error::Io(error)
-                if options.connect.get_socket().is_none() && certificates::is_at_fault(error) =>
-            {
-                return StoreError::new(StoreErrorKind::Invalid, certificates::remedy(error, &place))
-                    .with_source(TlsFault(error.to_string()));
-            }
             _ => format!(
                 "{place} does not answer; check that the server runs there and can be reached from here"
             ),
@@ -118,11 +119,6 @@ pub(super) fn connect_error(options: &DatabaseOptions, error: sqlx::Error) -> St
     };
     StoreError::new(kind(&error), context).with_source(error)
 }
-
-/// What is wrong with the encryption, in the words of the driver.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct TlsFault(String);
 
 #[cfg(test)]
 mod tests {

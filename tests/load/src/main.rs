@@ -3,6 +3,7 @@
 
 mod idle;
 mod latency;
+mod outbox;
 mod publishing;
 mod report;
 mod stalled;
@@ -27,6 +28,12 @@ fn main() -> ExitCode {
     }
     if runs("publishing") {
         publishing::run(&mut report);
+    }
+    if runs("outbox") {
+        outbox::run(&mut report);
+    }
+    if runs("backlog") {
+        outbox::run_backlog(&mut report);
     }
     if runs("latency") {
         latency::run(&mut report);

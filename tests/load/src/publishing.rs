@@ -17,7 +17,7 @@ const RUNS: usize = 7;
 const MESSAGES: usize = 20_000;
 /// How many are sent before the first of them is confirmed.
 pub(crate) const WINDOW: usize = 256;
-const EXCHANGE: &str = "load";
+pub(crate) const EXCHANGE: &str = "load";
 
 pub(crate) fn run(report: &mut Report) {
     let mut shares = Vec::new();

@@ -26,7 +26,17 @@ impl Process {
     /// Begins, and tells what was left behind.
     pub(super) async fn begin(harness: &dyn OutboxHarness) -> (Self, Vec<OutboxEntry>) {
         let process = Self::on(harness.process().await, &[CHANNEL, "d"]);
-        let left = process.store.left_behind(100).await.unwrap();
+        // A busy machine may not renew a short lease in time; it is taken again.
+        let held = async {
+            loop {
+                match process.store.left_behind(100).await {
+                    Ok(left) => return left,
+                    Err(error) if error.is_retryable() => tokio::time::sleep(Duration::from_millis(10)).await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        let left = tokio::time::timeout(DEADLINE, held).await.expect("a lease in time");
         (process, left)
     }
 

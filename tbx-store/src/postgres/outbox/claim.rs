@@ -16,8 +16,9 @@ use crate::postgres::{store_error, within};
 use crate::record::{self, Columns};
 use crate::{StoreError, StoreErrorKind};
 
-/// How many more keys are looked at than messages are wanted or under way.
-const SLACK: usize = 64;
+/// How many more keys are looked at than messages are wanted. What is under way or behind is passed over at this rate; the next look goes on from there,
+/// so that each one is short, and what is finished meanwhile is settled between them.
+const SLACK: usize = 32;
 /// The most keys that one look takes in.
 const MOST: usize = 4_096;
 /// How long the first look waits for the lease.
@@ -87,7 +88,7 @@ impl PgOutbox {
         under_way: Vec<i64>,
         now: DateTime<Utc>,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
-        let budget = |lane: &Lane| (lane.wanted + under_way.len() + SLACK).min(MOST);
+        let budget = |lane: &Lane| (lane.wanted + SLACK).min(MOST);
         let signed = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let rows = sqlx::query(include_str!("claim.sql"))
             .bind(holder)

@@ -15,5 +15,9 @@ WITH gone AS (
 )
 SELECT coalesce(bool_or(next.owner <> ALL ($7::uuid[])), false)
 FROM gone g LEFT JOIN LATERAL (
-    SELECT o.owner FROM tbx_outbox o WHERE o.key_hash = g.key_hash AND o.id > g.id ORDER BY o.id LIMIT 1
+    SELECT o.owner FROM tbx_outbox o
+    -- The first condition is asked once: where nobody else has an estate, nobody waits.
+    WHERE EXISTS (SELECT FROM tbx_estates e WHERE e.owner <> ALL ($7::uuid[]))
+        AND o.key_hash = g.key_hash AND o.id > g.id
+    ORDER BY o.id LIMIT 1
 ) next ON true

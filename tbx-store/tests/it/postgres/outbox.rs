@@ -87,7 +87,7 @@ async fn a_claim_that_fails_half_way_leaves_nothing_stuck() {
 #[tokio::test]
 async fn rows_whose_estate_nobody_knows_are_found() {
     let fixture = fixture().await;
-    let outbox = fixture.outbox.clone().with_lease(Duration::from_millis(600));
+    let outbox = fixture.outbox.clone().with_lease(Duration::from_secs(3));
     foreign(
         &fixture,
         r#"INSERT INTO tbx_outbox (channel, message_id, topic, headers, body, owner)

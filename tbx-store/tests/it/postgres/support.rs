@@ -65,7 +65,13 @@ pub(crate) async fn attend(outbox: &PgOutbox) -> Attending {
     let (store, stop) = (outbox.clone(), CancellationToken::new());
     let token = stop.clone();
     let task = tokio::spawn(async move { store.attend(&[], token).await });
-    outbox.left_behind(1).await.unwrap();
+    // A busy machine may not renew a short lease in time; it is taken again.
+    let held = async {
+        while outbox.left_behind(1).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, held).await.expect("a lease in time");
     Attending { outbox: outbox.clone(), stop, task }
 }
 

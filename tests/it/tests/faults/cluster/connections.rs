@@ -5,14 +5,14 @@ use std::time::Duration;
 use tbx_it::Server;
 
 use super::survive;
+use super::system::System;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cutting_every_connection_loses_and_repeats_nothing() {
     let mut turn = 0;
     survive("every connection cut", async |system| {
-        let server = Server::ALL[turn % Server::ALL.len()];
+        cut(system, Server::ALL[turn % Server::ALL.len()]).await;
         turn += 1;
-        system.relay(server).cut().await;
     })
     .await;
 }
@@ -21,11 +21,18 @@ async fn cutting_every_connection_loses_and_repeats_nothing() {
 async fn connections_that_go_silent_lose_and_repeat_nothing() {
     let mut turn = 0;
     survive("every connection silent for 3 s", async |system| {
-        let server = Server::ALL[turn % Server::ALL.len()];
+        silence(system, Server::ALL[turn % Server::ALL.len()]).await;
         turn += 1;
-        system.relay(server).hold();
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        system.relay(server).release();
     })
     .await;
+}
+
+pub(super) async fn cut(system: &System, server: Server) {
+    system.relay(server).cut().await;
+}
+
+pub(super) async fn silence(system: &System, server: Server) {
+    system.relay(server).hold();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    system.relay(server).release();
 }

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use super::survive;
-use super::system::SLOTS;
+use super::system::{SLOTS, Slot, System};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killing_each_host_in_turn_loses_and_repeats_nothing() {
     let mut turn = 0;
     survive("kill -9 of each host", async |system| {
-        let slot = SLOTS[turn % SLOTS.len()];
+        kill(system, SLOTS[turn % SLOTS.len()]).await;
         turn += 1;
-        system.take_host(slot).kill().await;
-        system.start_host(slot).await;
     })
     .await;
 }
@@ -21,28 +19,37 @@ async fn killing_each_host_in_turn_loses_and_repeats_nothing() {
 async fn stopping_each_host_in_turn_loses_and_repeats_nothing() {
     let mut turn = 0;
     survive("SIGTERM of each host", async |system| {
-        let slot = SLOTS[turn % SLOTS.len()];
+        stop(system, SLOTS[turn % SLOTS.len()]).await;
         turn += 1;
-        let host = system.take_host(slot);
-        host.terminate().await;
-        let (status, log) = host.ended().await;
-        assert!(status.success(), "{slot:?} ended with {status}:\n{log}");
-        system.start_host(slot).await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_stands_still_past_its_lease_loses_and_repeats_nothing() {
-    // The lease is 10 s.
-    const STANDING: Duration = Duration::from_secs(13);
-    survive("an api that stands still past its lease", async |system| {
-        let host = system.host(("api", 0));
-        signal("STOP", host.id()).await;
-        tokio::time::sleep(STANDING).await;
-        signal("CONT", host.id()).await;
-    })
-    .await;
+    survive("an api that stands still past its lease", async |system| stand_still(system, ("api", 0)).await)
+        .await;
+}
+
+pub(super) async fn kill(system: &mut System, slot: Slot) {
+    system.take_host(slot).kill().await;
+    system.start_host(slot).await;
+}
+
+pub(super) async fn stop(system: &mut System, slot: Slot) {
+    let host = system.take_host(slot);
+    host.terminate().await;
+    let (status, log) = host.ended().await;
+    assert!(status.success(), "{slot:?} ended with {status}:\n{log}");
+    system.start_host(slot).await;
+}
+
+/// Longer than the lease of a relay, which is 10 s.
+pub(super) async fn stand_still(system: &System, slot: Slot) {
+    let host = system.host(slot);
+    signal("STOP", host.id()).await;
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    signal("CONT", host.id()).await;
 }
 
 async fn signal(name: &str, process: u32) {

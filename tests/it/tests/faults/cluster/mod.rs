@@ -6,8 +6,10 @@
 mod compose;
 mod connections;
 mod hosts;
+mod memory;
 mod pressure;
 mod servers;
+mod soak;
 mod system;
 mod traffic;
 
@@ -15,6 +17,9 @@ use std::time::Duration;
 
 use self::system::System;
 use self::traffic::Traffic;
+
+/// Writes.
+const PER_SECOND: u64 = 100;
 
 /// How long each fault is tried, by `TBX_TEST_FAULT_SECONDS`.
 fn length() -> Duration {
@@ -25,7 +30,7 @@ fn length() -> Duration {
 /// Brings a fault about again and again under writes, and compares what clients saw with what they were told. `fault` returns when it is over.
 async fn survive(name: &str, mut fault: impl AsyncFnMut(&mut System)) {
     let mut system = System::start().await;
-    let traffic = Traffic::start(system.addresses());
+    let traffic = Traffic::start_with(system.addresses(), PER_SECOND);
     traffic.reaches(100).await;
     let end = tokio::time::Instant::now() + length();
     let mut recoveries = Vec::new();

@@ -5,22 +5,24 @@ use std::time::Duration;
 use tbx_it::Server;
 
 use super::survive;
+use super::system::System;
 
 /// How long a server is away.
 const AWAY: Duration = Duration::from_secs(1);
 
+pub(super) async fn end(system: &System, server: Server, at_once: bool) {
+    if at_once {
+        system.servers.kill(server).await;
+    } else {
+        system.servers.stop(server).await;
+    }
+    tokio::time::sleep(AWAY).await;
+    system.servers.start(server).await;
+}
+
 async fn goes_away(server: Server, at_once: bool) {
     let how = if at_once { "kill -9" } else { "SIGTERM" };
-    survive(&format!("{how} of {}", server.name()), async |system| {
-        if at_once {
-            system.servers.kill(server).await;
-        } else {
-            system.servers.stop(server).await;
-        }
-        tokio::time::sleep(AWAY).await;
-        system.servers.start(server).await;
-    })
-    .await;
+    survive(&format!("{how} of {}", server.name()), async |system| end(system, server, at_once).await).await;
 }
 
 macro_rules! goes_away {

@@ -16,9 +16,7 @@ use tokio::time::Instant;
 use super::system::{Addresses, System};
 use crate::ledger::{Answered, is_change, verify};
 
-const WRITERS: usize = 10;
-/// Of each writer; 100 writes a second in all.
-const PER_SECOND: u64 = 10;
+const WRITERS: u64 = 10;
 const WATCHERS: usize = 4;
 const STREAM: &str = "/api/notifications/stream?topics=student.*";
 
@@ -69,14 +67,17 @@ impl fmt::Display for Told {
 }
 
 impl Traffic {
-    pub(super) fn start(addresses: Addresses) -> Self {
+    /// At most so many writes a second in all.
+    pub(super) fn start_with(addresses: Addresses, per_second: u64) -> Self {
         let (answered, refused, stop) = (Arc::default(), Arc::default(), Arc::default());
         let watchers = (0..WATCHERS).map(|number| Watcher::start(addresses.clone(), number)).collect();
         let mut writers = JoinSet::new();
+        let pause = Duration::from_millis(1_000 * WRITERS / per_second);
         for number in 0..WRITERS {
             let (addresses, answered) = (addresses.clone(), Arc::clone(&answered));
             let (refused, stop) = (Arc::clone(&refused), Arc::clone(&stop));
-            writers.spawn(Writer { number, turn: number, addresses, answered, refused, stop }.run());
+            let turn = usize::try_from(number).unwrap();
+            writers.spawn(Writer { number, turn, pause, addresses, answered, refused, stop }.run());
         }
         Self { addresses, answered, refused, stop, writers, watchers }
     }
@@ -253,8 +254,9 @@ impl Watcher {
 
 /// Creates students and changes them. A student whose change was not answered it leaves alone: the change may still happen.
 struct Writer {
-    number: usize,
+    number: u64,
     turn: usize,
+    pause: Duration,
     addresses: Addresses,
     answered: Arc<Mutex<Answered>>,
     refused: Arc<AtomicUsize>,
@@ -263,8 +265,7 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self) {
-        let pause = Duration::from_millis(1_000 / PER_SECOND);
-        let mut ticks = tokio::time::interval(pause);
+        let mut ticks = tokio::time::interval(self.pause);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for student in 0.. {
             let email = format!("w{}.n{student}@example.com", self.number);
