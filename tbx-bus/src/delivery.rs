@@ -32,6 +32,7 @@ impl Delivery {
         redelivered: bool,
         settle: Box<dyn Settle>,
     ) -> Self {
+        let redelivered = redelivered || message.is_replayed();
         Self { message, group, attempt, redelivered, missed: 0, settle: Some(settle) }
     }
 
@@ -59,7 +60,7 @@ impl Delivery {
         self.attempt
     }
 
-    /// Whether the group may have seen it before.
+    /// Whether the group may have seen it before; true of every [replay](Message::is_replayed).
     #[must_use]
     pub fn is_redelivered(&self) -> bool {
         self.redelivered

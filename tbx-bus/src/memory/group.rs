@@ -124,8 +124,7 @@ impl GroupQueue {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let partition = self.partitions.as_ref().map_or(0, |partitions| partitions.of(message.key()));
-        let redelivered = message.is_replayed();
-        let item = Item { sequence, partition, message, publication, attempts: 0, redelivered };
+        let item = Item { sequence, partition, message, publication, attempts: 0, redelivered: false };
         self.ready.push_back(item);
         self.wake.notify_waiters();
     }

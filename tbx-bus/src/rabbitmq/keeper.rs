@@ -228,12 +228,9 @@ impl Keeper {
         let before = decoded.put_off_after.saturating_add(decoded.taken_back.saturating_sub(unstarted));
         let item = Item {
             tag,
-            redelivered: incoming.redelivered
-                || decoded.put_off_after > 0
-                || decoded.taken_back > 0
-                || message.is_replayed(),
             message: Arc::new(message),
             attempt: before.saturating_add(1),
+            redelivered: incoming.redelivered || decoded.put_off_after > 0 || decoded.taken_back > 0,
             slot: decoded.slot,
         };
         if item.attempt > self.group.delivery_limit() {
