@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -16,12 +17,19 @@ use crate::{BusError, Delivery, Message, Topic, TopicPattern};
 /// - A *group* is durable for as long as the bus is: once declared, it collects matching messages whether or not anyone consumes.
 ///   Its consumers compete; with [`Group::with_single_active`] only the one that came first gets messages and the others stand by.
 ///   When it leaves, the next takes over as soon as everything that the first held is settled, so that it overtakes nothing.
+/// - [`Group::with_partitions`] is the same for each of several partitions, over which the keys are spread: what is true of the one active consumer
+///   holds for each partition by itself. A message that is retried stays in the partition of its key. Messages without a key share one partition.
+///   The consumers of the group share the partitions: when one more comes, those that have more than their share (the partitions by the
+///   consumers, rounded up) hand some over, each once everything that they held of it is settled.
+/// - A group with an [expiry](Group::with_expiry) that no consumer has used for so long may be gone, with all that waits in it and with its dead letters. One with
+///   consumers stays.
 /// - A *broadcast* lives as long as its [`Deliveries`] and receives its own copy of what is published meanwhile. Nothing waits for
 ///   it: its queue drops the oldest when it is full, and the next delivery tells how many were lost. What it hears is neither retried
 ///   nor dead-lettered: both are [`Unsupported`](crate::BusErrorKind::Unsupported), and acknowledging and releasing do nothing.
-/// - Declaring the same group again is harmless; with other patterns, another mode, another delivery limit or another answer to
-///   [private topics](Group::with_private_topics) it is refused. The prefetch may differ: it belongs to each consumer. The
-///   patterns are a set: their order means nothing. [`Group::is_same_queue`] is this rule.
+/// - Declaring the same group again is harmless; with other patterns, another mode, another number of partitions, another expiry, another
+///   delivery limit or another answer to [private topics](Group::with_private_topics) it is refused. The prefetch may differ: it belongs to each
+///   consumer. The patterns are a set: their order means nothing. [`Group::is_same_queue`] is this rule.
+/// - A bus that cannot do what a group asks refuses it; it never ignores it.
 /// - A group without patterns wants nothing, and is refused.
 /// - Never more than `prefetch` deliveries of one consumer are unsettled.
 #[async_trait]
@@ -74,6 +82,8 @@ pub struct Group {
     pub(crate) name: Arc<str>,
     pub(crate) patterns: Vec<TopicPattern>,
     pub(crate) single_active: bool,
+    pub(crate) partitions: NonZeroU32,
+    pub(crate) expiry: Option<Duration>,
     pub(crate) prefetch: NonZeroU32,
     pub(crate) delivery_limit: NonZeroU32,
     pub(crate) private_too: bool,
@@ -89,6 +99,8 @@ impl Group {
             name: name.into(),
             patterns: patterns.into_iter().collect(),
             single_active: false,
+            partitions: NonZeroU32::MIN,
+            expiry: None,
             prefetch: DEFAULT_PREFETCH,
             delivery_limit: DEFAULT_DELIVERY_LIMIT,
             private_too: false,
@@ -98,6 +110,23 @@ impl Group {
     /// Only the consumer that came first is active; the next takes over when it leaves. Keeps the order of each key.
     pub fn with_single_active(mut self) -> Self {
         self.single_active = true;
+        self
+    }
+
+    /// Spreads the keys over so many partitions, at least 1, each with one active consumer, so that several processes share the work and the order of
+    /// each key is kept all the same. One partition is [`with_single_active`](Self::with_single_active).
+    ///
+    /// More than there will ever be processes is good, since a consumer has whole partitions; each costs a queue, on a broker one with a disk
+    /// behind it. The number can be changed only when the group is empty: keys move with it.
+    pub fn with_partitions(mut self, partitions: u32) -> Self {
+        self.partitions = NonZeroU32::new(partitions).unwrap_or(NonZeroU32::MIN);
+        self.with_single_active()
+    }
+
+    /// It may go, with what waits in it and with its dead letters, when no consumer has used it for so long; without this it stays for ever. For what belongs to
+    /// one process, which may never come back.
+    pub fn with_expiry(mut self, unused: Duration) -> Self {
+        self.expiry = Some(unused);
         self
     }
 
@@ -143,10 +172,21 @@ impl Group {
     /// order of the patterns. A backend refuses to declare a group when another of its name exists that is not the same queue.
     #[must_use]
     pub fn is_same_queue(&self, other: &Self) -> bool {
-        let Self { name, patterns, single_active, prefetch: _, delivery_limit, private_too } = self;
+        let Self {
+            name,
+            patterns,
+            single_active,
+            partitions,
+            expiry,
+            prefetch: _,
+            delivery_limit,
+            private_too,
+        } = self;
         *name == other.name
             && patterns.iter().collect::<BTreeSet<_>>() == other.patterns.iter().collect()
             && *single_active == other.single_active
+            && *partitions == other.partitions
+            && *expiry == other.expiry
             && *delivery_limit == other.delivery_limit
             && *private_too == other.private_too
     }
@@ -169,10 +209,22 @@ impl Group {
         self.private_too
     }
 
-    /// Whether only one consumer is active at a time.
+    /// Whether only one consumer is active at a time, in each partition if there are several.
     #[must_use]
     pub fn is_single_active(&self) -> bool {
         self.single_active
+    }
+
+    /// Over how many partitions its keys are spread; 1 unless set.
+    #[must_use]
+    pub fn partitions(&self) -> u32 {
+        self.partitions.get()
+    }
+
+    /// How long it stays without a consumer; `None` is for ever.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Duration> {
+        self.expiry
     }
 
     /// How many deliveries one consumer may hold unsettled.

@@ -58,6 +58,8 @@
 //!             lost_confirm: no("confirmations cannot be lost in one process"),
 //!             duplicate: no("nothing duplicates"),
 //!             close: no("the bus lives as long as the server"),
+//!             partitions: yes,
+//!             expiry: yes,
 //!         }
 //!     }
 //! }
@@ -66,7 +68,7 @@
 //!
 //! # What is run
 //!
-//! Most behaviours are the contract itself and stamped for everyone. Eleven *claims* cover what a backend may lack, or what a harness may be
+//! Most behaviours are the contract itself and stamped for everyone. Thirteen *claims* cover what a backend may lack, or what a harness may be
 //! unable to bring about. Every claim must be answered, in the order above. `yes` stamps its tests; `no("reason")` stamps none,
 //! and the reason stands beside the tests for whoever reads what the backend promises. An answer left out does not compile.
 //!
@@ -83,6 +85,8 @@
 //! | `lost_confirm` | a lost confirmation is reported | [`Harness::lose_next_confirm`] |
 //! | `duplicate` | a repetition is known by its id | [`Harness::duplicate_next`] |
 //! | `close` | an orderly end is told to everyone | [`Harness::close`] |
+//! | `partitions` | an ordered group can be spread over several consumers; with `no`, declaring one with more than one partition is refused | |
+//! | `expiry` | a group can go when nobody uses it; with `no`, declaring one with an expiry is refused | |
 //!
 //! # Time
 //!
@@ -103,10 +107,12 @@ mod steps;
 pub mod broadcast;
 pub mod content;
 pub mod delivery;
+pub mod expiry;
 pub mod failure;
 pub mod groups;
 pub mod lifecycle;
 pub mod order;
+pub mod partitions;
 pub mod publishing;
 
 pub use harness::{Harness, Terms};

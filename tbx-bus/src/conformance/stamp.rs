@@ -88,10 +88,10 @@ macro_rules! bus_conformance {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __bus_claims_answered {
-    (finished unroutable body_limit queue_limit strict_limit sink_failure cut block lost_confirm duplicate close) => {};
+    (finished unroutable body_limit queue_limit strict_limit sink_failure cut block lost_confirm duplicate close partitions expiry) => {};
     ($($other:ident)*) => {
         ::core::compile_error!(
-            "answer every claim, in this order: finished, unroutable, body_limit, queue_limit, strict_limit, sink_failure, cut, block, lost_confirm, duplicate, close"
+            "answer every claim, in this order: finished, unroutable, body_limit, queue_limit, strict_limit, sink_failure, cut, block, lost_confirm, duplicate, close, partitions, expiry"
         );
     };
 }
@@ -201,6 +201,39 @@ macro_rules! __bus_claim {
             lifecycle: a_closed_bus_refuses_everything;
             lifecycle: an_unfinished_receipt_is_answered_at_the_close;
             lifecycle: a_running_consumer_ends_when_the_bus_is_closed;
+        }
+    };
+    (partitions yes; #[$test:meta] $harness:expr) => {
+        $crate::__bus_cases! {
+            #[$test] $harness;
+            partitions: one_consumer_gets_every_key_in_the_order_published;
+            partitions: messages_without_a_key_arrive_in_the_order_published;
+            partitions: no_more_than_the_prefetch_is_unsettled_over_all_partitions;
+            partitions: a_consumer_that_joins_gets_its_share_and_every_key_keeps_its_order;
+            partitions: what_a_consumer_had_goes_to_the_others_when_it_leaves;
+            partitions: the_order_of_a_key_in_a_partition_is_kept_through_failures;
+            partitions: a_retry_stays_with_its_key;
+            partitions: declaring_a_group_with_another_number_of_partitions_is_refused;
+        }
+    };
+    (partitions no($why:literal); #[$test:meta] $harness:expr) => {
+        $crate::__bus_cases! {
+            #[$test] $harness;
+            partitions: a_group_with_partitions_is_refused;
+        }
+    };
+    (expiry yes; #[$test:meta] $harness:expr) => {
+        $crate::__bus_cases! {
+            #[$test] $harness;
+            expiry: a_group_that_nobody_uses_goes_after_its_expiry;
+            expiry: a_group_with_a_consumer_stays_with_its_letters;
+            expiry: declaring_a_group_with_another_expiry_is_refused;
+        }
+    };
+    (expiry no($why:literal); #[$test:meta] $harness:expr) => {
+        $crate::__bus_cases! {
+            #[$test] $harness;
+            expiry: a_group_with_an_expiry_is_refused;
         }
     };
     ($claim:ident no($why:literal); #[$test:meta] $harness:expr) => {};

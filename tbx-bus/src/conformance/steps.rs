@@ -14,7 +14,8 @@ use tower_service::Service;
 use super::Harness;
 use crate::consumer::{Consumer, ConsumerState, Failure, Incoming};
 use crate::{
-    Broadcast, BusErrorKind, DeadLetter, Deliveries, Delivery, Group, Message, MessageId, Topic, TopicPattern,
+    Broadcast, BusError, BusErrorKind, DeadLetter, Deliveries, Delivery, Group, Message, MessageId, Topic,
+    TopicPattern,
 };
 
 /// How often a condition is looked at that cannot be waited on.
@@ -76,6 +77,19 @@ pub(super) async fn try_publish(harness: &dyn Harness, message: Message) -> Resu
 
 pub(super) async fn declare(harness: &dyn Harness, group: &Group) {
     within(harness, "declaring", harness.subscriber().declare(group)).await.expect("the group is declared");
+}
+
+/// Neither declares nor joins what the bus cannot or must not take.
+pub(super) async fn refused(harness: &dyn Harness, group: &Group) {
+    let declared = within(harness, "declaring", harness.subscriber().declare(group)).await;
+    check_declaration(declared);
+    let joined = within(harness, "joining", harness.subscriber().consume(group)).await;
+    check_declaration(joined);
+}
+
+fn check_declaration<T: std::fmt::Debug>(outcome: Result<T, BusError>) {
+    let error = outcome.expect_err("it is refused");
+    assert_eq!(error.kind(), BusErrorKind::Declaration, "{error}");
 }
 
 pub(super) async fn join(harness: &dyn Harness, group: &Group) -> Deliveries {

@@ -58,6 +58,20 @@ pub(super) struct State {
     next_id: u64,
 }
 
+impl State {
+    /// Groups that nobody has used for longer than they are to stay. Nothing watches them: they are gone when the next one looks.
+    fn forget_unused(&mut self) {
+        self.groups.retain(|_, queue| {
+            let expired = queue.is_expired();
+            if expired {
+                // Whoever holds a receipt for what was in it learns that nobody will answer.
+                queue.disconnect();
+            }
+            !expired
+        });
+    }
+}
+
 impl MemoryBus {
     /// A bus with the default settings.
     #[must_use]
@@ -111,7 +125,9 @@ impl MemoryBus {
     /// How many messages of a group wait, rest before a retry, or are being handled.
     #[must_use]
     pub fn unsettled(&self, group: &str) -> usize {
-        self.lock().groups.get(group).map_or(0, GroupQueue::unsettled)
+        let mut state = self.lock();
+        state.forget_unused();
+        state.groups.get(group).map_or(0, GroupQueue::unsettled)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -147,7 +163,8 @@ impl MemoryBus {
 
     #[cfg(feature = "testkit")]
     pub(crate) fn activity_now(&self) -> crate::testkit::Activity {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.forget_unused();
         let mut activity =
             crate::testkit::Activity { version: *self.0.version.borrow(), ..Default::default() };
         for queue in state.groups.values() {
@@ -173,6 +190,7 @@ impl MemoryBus {
         if state.switches.blocked {
             return Ok(None);
         }
+        state.forget_unused();
         let copies = if state.switches.deliveries_to_duplicate > 0 { 2 } else { 1 };
         let mut groups = 0;
         for queue in state.groups.values().filter(|queue| queue.wants(message)) {
@@ -236,6 +254,7 @@ impl MemoryBus {
                 format!("group {} wants nothing", group.name()),
             ));
         }
+        state.forget_unused();
         match state.groups.get(group.name()) {
             Some(existing) if existing.spec.is_same_queue(group) => Ok(()),
             Some(_) => Err(BusError::new(

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::faults::Switches;
+use super::partitions::Partitions;
 use super::publication::Publication;
 use crate::time::from_now;
 use crate::{DeadLetter, Group, Message, Reason, ReasonKind};
@@ -17,6 +18,8 @@ use crate::{DeadLetter, Group, Message, Reason, ReasonKind};
 pub(super) struct Item {
     /// The order of arrival in the group, to which a returned item goes back.
     pub(super) sequence: u64,
+    /// Where its key belongs, in a group that keeps an order; else 0.
+    pub(super) partition: usize,
     pub(super) message: Arc<Message>,
     pub(super) publication: Arc<Publication>,
     /// Deliveries so far that count.
@@ -53,6 +56,10 @@ pub(super) struct GroupQueue {
     doomed: VecDeque<Doomed>,
     in_flight: BTreeMap<u64, (u64, Item)>,
     consumers: Vec<Consumer>,
+    /// `None` when consumers compete.
+    partitions: Option<Partitions>,
+    /// Since when nobody consumes.
+    unused_since: Option<Instant>,
     next_sequence: u64,
     next_tag: u64,
     next_doomed: u64,
@@ -72,6 +79,8 @@ pub(super) enum Take {
 impl GroupQueue {
     pub(super) fn new(spec: Group) -> Self {
         Self {
+            partitions: spec.single_active.then(|| Partitions::new(spec.partitions())),
+            unused_since: Some(Instant::now()),
             spec,
             wake: Arc::new(Notify::new()),
             ready: VecDeque::new(),
@@ -105,15 +114,25 @@ impl GroupQueue {
         self.spec.takes(message)
     }
 
+    /// Whether nobody has consumed for as long as the group is to stay.
+    pub(super) fn is_expired(&self) -> bool {
+        let unused = self.spec.expiry.zip(self.unused_since);
+        unused.is_some_and(|(expiry, since)| since.elapsed() >= expiry)
+    }
+
     pub(super) fn enqueue(&mut self, message: Arc<Message>, publication: Arc<Publication>) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.ready.push_back(Item { sequence, message, publication, attempts: 0, redelivered: false });
+        let partition = self.partitions.as_ref().map_or(0, |partitions| partitions.of(message.key()));
+        let item = Item { sequence, partition, message, publication, attempts: 0, redelivered: false };
+        self.ready.push_back(item);
         self.wake.notify_waiters();
     }
 
     pub(super) fn join(&mut self, id: u64, prefetch: u32) {
         self.consumers.push(Consumer { id, prefetch, held: 0, leaving: false });
+        self.unused_since = None;
+        self.share_out();
     }
 
     pub(super) fn leave(&mut self, id: u64) {
@@ -128,7 +147,7 @@ impl GroupQueue {
         let Some(position) = self.consumers.iter().position(|consumer| consumer.id == consumer_id) else {
             return Take::Wait(None);
         };
-        if self.spec.single_active && position != 0 {
+        if self.partitions.as_ref().is_some_and(|partitions| !partitions.has_any(consumer_id)) {
             return Take::Wait(None);
         }
         if let Some(doomed) = self.take_doomed(now) {
@@ -138,18 +157,33 @@ impl GroupQueue {
         if self.consumers[position].held >= self.consumers[position].prefetch {
             return Take::Wait(next_letter);
         }
-        let window = switches.reorder_window.min(self.ready.len());
-        let index = if window > 1 { switches.random.usize(..window) } else { 0 };
-        let Some(mut item) = self.ready.remove(index) else {
+        let index = self.next_for(consumer_id, switches);
+        let Some(mut item) = index.and_then(|index| self.ready.remove(index)) else {
             let next_retry = self.delayed.keys().next().map(|(due, _)| *due);
             return Take::Wait(next_letter.into_iter().chain(next_retry).min());
         };
         item.attempts += 1;
         self.consumers[position].held += 1;
+        if let Some(partitions) = &mut self.partitions {
+            partitions.lend(item.partition);
+        }
         let tag = self.next_tag;
         self.next_tag += 1;
         self.in_flight.insert(tag, (consumer_id, item.clone()));
         Take::Item(tag, item)
+    }
+
+    /// Which of the waiting items a consumer gets next.
+    fn next_for(&self, consumer_id: u64, switches: &mut Switches) -> Option<usize> {
+        let is_its = |item: &Item| {
+            self.partitions.as_ref().is_none_or(|partitions| partitions.may_take(item.partition, consumer_id))
+        };
+        let mut its = self.ready.iter().enumerate().filter(|(_, item)| is_its(item)).map(|(index, _)| index);
+        if switches.reorder_window <= 1 {
+            return its.next();
+        }
+        let window: Vec<usize> = its.take(switches.reorder_window).collect();
+        if window.is_empty() { None } else { Some(window[switches.random.usize(..window.len())]) }
     }
 
     /// The item under `tag`, when it is still lent out.
@@ -163,7 +197,11 @@ impl GroupQueue {
         if let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == consumer_id) {
             consumer.held = consumer.held.saturating_sub(1);
         }
-        self.let_leavers_go();
+        let is_handed_over =
+            self.partitions.as_mut().is_some_and(|partitions| partitions.give_back(item.partition));
+        if is_handed_over || self.consumers.iter().any(|consumer| consumer.leaving) {
+            self.let_leavers_go();
+        }
         self.wake.notify_waiters();
         Some(item)
     }
@@ -244,6 +282,10 @@ impl GroupQueue {
             let _ = self.give_back(item, None);
         }
         self.consumers.clear();
+        self.unused_since.get_or_insert_with(Instant::now);
+        if let Some(partitions) = &mut self.partitions {
+            partitions.clear();
+        }
         self.wake.notify_waiters();
     }
 
@@ -265,6 +307,22 @@ impl GroupQueue {
 
     fn let_leavers_go(&mut self) {
         self.consumers.retain(|consumer| !consumer.leaving || consumer.held > 0);
+        if self.consumers.is_empty() {
+            self.unused_since.get_or_insert_with(Instant::now);
+        }
+        self.share_out();
         self.wake.notify_waiters();
+    }
+
+    fn share_out(&mut self) {
+        if let Some(partitions) = &mut self.partitions {
+            let staying: Vec<u64> = self
+                .consumers
+                .iter()
+                .filter(|consumer| !consumer.leaving)
+                .map(|consumer| consumer.id)
+                .collect();
+            partitions.share_out(&staying);
+        }
     }
 }

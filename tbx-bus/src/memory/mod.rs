@@ -11,6 +11,7 @@ mod consumer;
 mod faults;
 mod group;
 mod listener;
+mod partitions;
 mod publication;
 mod settle;
 

@@ -5,22 +5,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lapin::Channel;
-use lapin::options::{BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{FieldTable, ShortString};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::balance::{self, Balance};
 use super::broadcast::{self, ListenerSource, Listening, Ring};
 use super::client::Broker;
 use super::keeper::{Keeper, Phase};
 use super::mail::Mail;
-use super::publisher::Outgoing;
-use super::settle::GroupSource;
+use super::outbox::Outgoing;
+use super::seat::Seat;
+use super::settle::{GroupSource, Partition};
 use super::shelf::Shelf;
+use super::state::Counted;
 use super::supervisor::Link;
-use super::{Exchange, RabbitMq, declare, encode, error, letter, names};
+use super::{Exchange, RabbitMq, declare, encode, error, lease, letter, names, partitions};
 use crate::publisher::{Publisher, Receipt};
 use crate::subscriber::{Broadcast, Deliveries, Group, Subscriber};
 use crate::time::from_now;
@@ -33,15 +34,89 @@ pub struct RabbitBus {
     pub(super) exchange: Exchange,
 }
 
+/// A seat at each partition. Where to begin is left to chance: those who come together share from the beginning.
+async fn seats(link: &Link, group: &Group) -> Result<Vec<(usize, String, Seat)>, BusError> {
+    let mut queues: Vec<_> = partitions::queues(group).into_iter().enumerate().collect();
+    let first = fastrand::usize(..queues.len());
+    queues.rotate_left(first);
+    let mut seats = Vec::with_capacity(queues.len());
+    for (index, queue) in queues {
+        let seat = Seat::take(link, group, &queue).await?;
+        seats.push((index, queue, seat));
+    }
+    Ok(seats)
+}
+
 impl RabbitBus {
     /// The exchange that it publishes to.
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
     }
 
+    /// Declares a group, and returns the connection on which it was.
+    async fn declare_for(&self, group: &Group, context: &str) -> Result<Arc<Link>, BusError> {
+        declare::check(group)?;
+        let length = self.broker.0.options.queue_length;
+        let (link, _, ()) = on_channel(&self.broker, context, async |channel| {
+            declare::group(channel, &self.exchange, group, length).await
+        })
+        .await?;
+        Ok(link)
+    }
+
+    /// Starts the tasks of a consumer that has its seats.
+    fn sit_down(&self, link: Arc<Link>, group: &Group, seats: Vec<(usize, String, Seat)>) -> Deliveries {
+        let Broker { tasks, closed, counters, .. } = &*self.broker.0;
+        let (wake, left) = (Arc::new(Notify::new()), CancellationToken::new());
+        let balance = Arc::new(Balance::new(seats.len()));
+        let mut sources = Vec::with_capacity(seats.len());
+        let counted = Arc::new(Counted::new(counters));
+        for (partition, queue, seat) in seats {
+            // As many as the broker lets us hold.
+            let (commands, receiver) = mpsc::channel(group.prefetch() as usize);
+            let shelf = Arc::new(Shelf::new(&wake));
+            let keeper = Keeper {
+                link: Arc::clone(&link),
+                seat,
+                queue,
+                partition,
+                balance: Arc::clone(&balance),
+                group: group.clone(),
+                shelf: Arc::clone(&shelf),
+                commands: receiver,
+                mail: self.mail(group),
+                counters: Arc::clone(counters),
+                _counted: Arc::clone(&counted),
+                left: left.clone(),
+                closed: closed.clone(),
+                phase: Phase::Consuming,
+                sending: JoinSet::new(),
+                failed: VecDeque::new(),
+            };
+            tasks.spawn(keeper.run());
+            sources.push(Partition { shelf, commands });
+        }
+        if partitions::is_spread(group) {
+            let (link, group) = (Arc::clone(&link), group.clone());
+            tasks.spawn(balance::keep(link, group, balance, left.clone(), closed.clone()));
+        }
+        if let Some(expiry) = group.expiry() {
+            tasks.spawn(lease::keep(link, group.clone(), expiry, left.clone(), closed.clone()));
+        }
+        Deliveries::new(GroupSource {
+            group: Arc::clone(&group.name),
+            prefetch: group.prefetch() as usize,
+            partitions: sources,
+            turn: 0,
+            wake,
+            closed: closed.clone(),
+            _leave: left.drop_guard(),
+        })
+    }
+
     fn mail(&self, group: &Group) -> Mail {
         Mail {
-            group: Arc::clone(&group.name),
+            group: group.clone(),
             exchange: self.exchange.clone(),
             outbox: self.broker.0.outbox.clone(),
             released: Arc::clone(&self.broker.0.released),
@@ -89,7 +164,7 @@ pub(super) async fn on_channel<T>(
     }
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     deadline: Instant,
     context: &str,
     acting: impl Future<Output = Result<T, BusError>>,
@@ -119,16 +194,18 @@ impl Publisher for RabbitBus {
         }
         if let Some(group) = message.only_for() {
             // By the name of its queue: no pattern decides, and no other group is asked.
-            return self.broker.0.outbox.send(letter::to_group(&message, group)?).await;
+            let spread = partitions::are_there(&self.broker, group).await?;
+            return self.broker.0.outbox.send(letter::to_group(&message, group, spread)?).await;
         }
         let is_private = message.topic().words().any(is_private);
         let name = if is_private { &self.exchange.private } else { &self.exchange.name };
+        let slot = message.key().map(partitions::slot);
         // Encoded here and not in the task that publishes, which is one for everybody.
         let outgoing = Outgoing {
             name: names::short(name),
             routing_key: names::short(message.topic().as_str()),
             mandatory: self.exchange.unroutable == Unroutable::Refuse,
-            properties: encode::properties(&message, &[])?,
+            properties: encode::properties(&message, slot.as_deref(), &[])?,
             body: message.body().clone(),
             id: message.id().clone(),
             exchange: Some(self.exchange.clone()),
@@ -140,59 +217,20 @@ impl Publisher for RabbitBus {
 #[async_trait]
 impl Subscriber for RabbitBus {
     async fn declare(&self, group: &Group) -> Result<(), BusError> {
-        declare::check(group)?;
-        let length = self.broker.0.options.queue_length;
-        let declared = on_channel(&self.broker, "declaring", async |channel| {
-            declare::group(channel, &self.exchange, group, length).await
-        });
-        declared.await.map(|_| ())
+        self.declare_for(group, "declaring").await.map(|_| ())
     }
 
     async fn consume(&self, group: &Group) -> Result<Deliveries, BusError> {
-        declare::check(group)?;
-        let length = self.broker.0.options.queue_length;
-        let prefetch = u16::try_from(group.prefetch()).unwrap_or(u16::MAX);
-        let (link, channel, stream) = on_channel(&self.broker, "consuming", async |channel| {
-            declare::group(channel, &self.exchange, group, length).await?;
-            let failed = |error| error::of_channel(error, format!("consuming from `{}`", group.name()));
-            channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(failed)?;
-            channel
-                .basic_consume(
-                    names::short(group.name()),
-                    ShortString::default(),
-                    BasicConsumeOptions::default(),
-                    FieldTable::default(),
-                )
-                .await
-                .map_err(failed)
+        let link = self.declare_for(group, "consuming").await?;
+        let seats = within(from_now(self.broker.0.options.publish_timeout), "consuming", async {
+            tokio::select! {
+                biased;
+                () = link.lost().cancelled() => Err(link.disconnected("consuming")),
+                seats = seats(&link, group) => seats,
+            }
         })
         .await?;
-        let (commands, receiver) = mpsc::channel(usize::from(prefetch));
-        let (shelf, left, closed) =
-            (Arc::new(Shelf::default()), CancellationToken::new(), self.broker.0.closed.clone());
-        let keeper = Keeper {
-            link,
-            channel,
-            stream,
-            group: group.clone(),
-            shelf: Arc::clone(&shelf),
-            commands: receiver,
-            mail: self.mail(group),
-            counters: Arc::clone(&self.broker.0.counters),
-            left: left.clone(),
-            closed: closed.clone(),
-            phase: Phase::Consuming,
-            sending: JoinSet::new(),
-            failed: VecDeque::new(),
-        };
-        self.broker.0.tasks.spawn(keeper.run());
-        Ok(Deliveries::new(GroupSource {
-            group: Arc::clone(&group.name),
-            shelf,
-            commands,
-            closed,
-            _leave: left.drop_guard(),
-        }))
+        Ok(self.sit_down(link, group, seats))
     }
 
     async fn listen(&self, broadcast: &Broadcast) -> Result<Deliveries, BusError> {

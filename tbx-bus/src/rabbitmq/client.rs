@@ -11,7 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use super::bus::RabbitBus;
 use super::mail::Rungs;
-use super::publisher::{Outbox, PublisherTask};
+use super::outbox::Outbox;
+use super::publisher::PublisherTask;
 use super::released::Released;
 use super::state::{Counters, LinkState, RabbitStats, Role, States};
 use super::supervisor::{Links, Supervisor};

@@ -10,7 +10,7 @@ use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 
 use super::bus::on_channel;
-use super::{RabbitMq, encode, error, letter, names};
+use super::{RabbitMq, encode, error, letter, names, partitions};
 use crate::{BusError, BusErrorKind, DeadLetter, Headers, MessageId, Reason, ReasonKind, Topic, cloudevents};
 
 /// How many letters are looked through.
@@ -95,7 +95,8 @@ impl DeadLetterQueue {
         .await
     }
 
-    /// Gives the message to its group again, and to no other; its attempts begin anew. Whether there was one.
+    /// Gives the message to its group again, to the partition of its key if it has several, and to no other; its attempts begin anew. Whether
+    /// there was one.
     ///
     /// It comes late, after others of its key.
     ///
@@ -107,10 +108,11 @@ impl DeadLetterQueue {
     ///
     /// A dropped future may leave the message both in its group and among the letters.
     pub async fn replay(&self, id: &str) -> Result<bool, BusError> {
+        let spread = partitions::are_there(&self.broker, &self.group).await?;
         self.look(async |channel| {
             let Some(incoming) = self.find(channel, id).await? else { return Ok(false) };
             let tag = incoming.delivery_tag;
-            let again = again(incoming, &self.group);
+            let again = again(incoming, &self.group, spread);
             self.broker.0.outbox.send(again).await?.accepted().await?;
             self.done_with(channel, tag).await?;
             Ok(true)
@@ -192,18 +194,20 @@ impl DeadLetterQueue {
 }
 
 /// The message of a letter, without what made it one.
-fn again(incoming: Incoming, group: &str) -> super::publisher::Outgoing {
+fn again(incoming: Incoming, group: &str, spread: bool) -> super::outbox::Outgoing {
     let topic = topic(&incoming);
     let mut headers = FieldTable::default();
     for (name, value) in incoming.properties.headers().iter().flat_map(FieldTable::inner) {
-        if !names::is_reserved(name.as_str()) {
+        // The slot stays, if there is one: by it the message finds its partition again.
+        if !names::is_reserved(name.as_str()) || name.as_str() == names::SLOT {
             headers.insert(name.clone(), value.clone());
         }
     }
     letter::put(&mut headers, names::TOPIC, &topic);
     letter::put(&mut headers, names::REPLAYED, "true");
     let id = incoming.properties.message_id().as_ref().and_then(|id| MessageId::new(id.as_str()).ok());
-    letter::to_queue(
+    let send = if spread { letter::to_partition } else { letter::to_queue };
+    send(
         group,
         incoming.properties.with_headers(headers),
         incoming.data.into(),

@@ -15,11 +15,15 @@ const PERSISTENT: u8 = 2;
 /// All headers of a message go into one frame; brokers close connections that send larger ones than agreed, which is 128 KiB.
 const MAX_HEADER_BYTES: usize = 100 * 1024;
 
-/// The properties that carry `message` beside its body, with `extra` headers of our own.
+/// The properties that carry `message` beside its body, with its `slot` and `extra` headers of our own.
 ///
 /// Attributes are headers (the binding of CloudEvents for AMQP 1.0, whose application properties are the headers of 0-9-1), and those that
 /// AMQP has a property for are there too, so that consoles and other libraries show them.
-pub(super) fn properties(message: &Message, extra: &[(&str, &str)]) -> Result<BasicProperties, BusError> {
+pub(super) fn properties(
+    message: &Message,
+    slot: Option<&str>,
+    extra: &[(&str, &str)],
+) -> Result<BasicProperties, BusError> {
     let mut headers = FieldTable::default();
     let mut bytes = 0;
     let mut put = |name: ShortString, value: &str| {
@@ -33,7 +37,8 @@ pub(super) fn properties(message: &Message, extra: &[(&str, &str)]) -> Result<Ba
         put(name, value);
     }
     cloudevents::for_each_attribute(message, |name, value| put(names::short(name), value));
-    for (name, value) in extra {
+    let slot = slot.map(|slot| (names::SLOT, slot));
+    for (name, value) in extra.iter().copied().chain(slot) {
         put(names::short(name), value);
     }
     if bytes > MAX_HEADER_BYTES {
@@ -61,6 +66,8 @@ pub(super) struct Decoded {
     pub(super) taken_back: u32,
     /// It did not come by its topic: it was put off, or replayed.
     pub(super) sent_to_group: bool,
+    /// The slot by which it came to its partition, and comes again.
+    pub(super) slot: Option<Box<str>>,
 }
 
 /// Why a message cannot be understood.
@@ -88,6 +95,7 @@ pub(super) fn decode(incoming: &mut Incoming) -> Decoded {
     let taken_back = u32::try_from(count(names::DELIVERY_COUNT).max(0)).unwrap_or(u32::MAX);
     let topic = headers.remove(names::TOPIC);
     let sent_to_group = topic.is_some();
+    let slot = headers.remove(names::SLOT).map(Into::into);
     headers.retain(|name, _| !names::is_reserved(name));
     let body = Bytes::from(std::mem::take(&mut incoming.data));
     let topic = Topic::new(topic.as_deref().unwrap_or(incoming.routing_key.as_str()));
@@ -102,7 +110,7 @@ pub(super) fn decode(incoming: &mut Incoming) -> Decoded {
         // Whoever buries it needs the bytes as they were.
         incoming.data = body.into();
     }
-    Decoded { message, put_off_after, taken_back, sent_to_group }
+    Decoded { message, put_off_after, taken_back, sent_to_group, slot }
 }
 
 /// The headers that are text, or can be said in text.
@@ -154,7 +162,7 @@ mod tests {
         let message = Message::new(Topic::new("a.b").unwrap(), "Happened", "body")
             .with_time(chrono::DateTime::UNIX_EPOCH)
             .with_header("own", "häder");
-        let mut incoming = incoming("a.b", properties(&message, &[]).unwrap(), message.body());
+        let mut incoming = incoming("a.b", properties(&message, None, &[]).unwrap(), message.body());
         let decoded = decode(&mut incoming);
         assert_eq!(decoded.message.unwrap(), message);
         assert_eq!((decoded.put_off_after, decoded.taken_back, decoded.sent_to_group), (0, 0, false));
@@ -166,13 +174,14 @@ mod tests {
             .with_time(chrono::DateTime::UNIX_EPOCH)
             .with_header("x-own", "stays");
         let extra = [(names::TOPIC, "a.b"), (names::ATTEMPTS, "3")];
-        let mut properties = properties(&message, &extra).unwrap();
+        let mut properties = properties(&message, Some("7"), &extra).unwrap();
         let mut headers = properties.headers().clone().unwrap();
         headers.insert(names::DELIVERY_COUNT.into(), AMQPValue::LongLongInt(2));
         properties = properties.with_headers(headers);
         let decoded = decode(&mut incoming("readers", properties, message.body()));
         assert_eq!(decoded.message.unwrap(), message);
         assert_eq!((decoded.put_off_after, decoded.taken_back, decoded.sent_to_group), (3, 2, true));
+        assert_eq!(decoded.slot.as_deref(), Some("7"));
     }
 
     #[test]
@@ -189,7 +198,7 @@ mod tests {
             Message::new(Topic::new("a.b").unwrap(), "Happened", "").with_header(name, value)
         };
         for message in [message(&"n".repeat(256), ""), message("n", &"x".repeat(MAX_HEADER_BYTES))] {
-            assert_eq!(properties(&message, &[]).unwrap_err().kind(), BusErrorKind::TooLarge);
+            assert_eq!(properties(&message, None, &[]).unwrap_err().kind(), BusErrorKind::TooLarge);
         }
     }
 }

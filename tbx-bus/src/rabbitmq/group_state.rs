@@ -5,16 +5,16 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 
 use super::bus::on_channel;
-use super::{RabbitMq, error, names};
+use super::{RabbitMq, error, names, partitions};
 use crate::{BusError, BusErrorKind};
 
 /// What the queues of a group hold, as the broker counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupState {
-    /// Messages that no consumer has yet.
+    /// Messages that no consumer has yet, in all partitions.
     pub waiting: u32,
-    /// Consumers, those of a group with a single active one that stand by included.
+    /// Consumers; of a group with a single active one RabbitMQ counts only that, of one with partitions it is that of the first.
     pub consumers: u32,
     /// Dead letters.
     pub dead: u32,
@@ -41,6 +41,25 @@ impl RabbitMq {
             })
         })
         .await?;
+        if partitions::are_there(self, group).await? {
+            return self.with_other_partitions(group, state).await;
+        }
+        Ok(state)
+    }
+
+    /// Adds what the other partitions of a group hold, until there is none of the next number.
+    async fn with_other_partitions(&self, group: &str, first: GroupState) -> Result<GroupState, BusError> {
+        let mut state = first;
+        for index in 1..partitions::SLOTS {
+            let queue = names::partition(group, index);
+            let counted =
+                on_channel(self, "counting a partition", async |channel| count(channel, &queue).await).await;
+            match counted {
+                Ok((_, _, queue)) => state.waiting = state.waiting.saturating_add(queue.message_count()),
+                Err(error) if error.kind() == BusErrorKind::Declaration => break,
+                Err(error) => return Err(error),
+            }
+        }
         Ok(state)
     }
 }

@@ -1,12 +1,10 @@
-//! The task that keeps the channel of one consumer: it receives, and carries out what the consumer decides.
+//! The task that keeps the channel of one consumer at one queue: it receives, and carries out what the consumer decides.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use lapin::Channel;
 use lapin::message::Delivery as Incoming;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicRejectOptions};
 use tokio::sync::{mpsc, oneshot};
@@ -14,23 +12,30 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::balance::Balance;
 use super::mail::Mail;
+use super::seat::Seat;
 use super::settle::Command;
 use super::shelf::{Ended, Item, Shelf};
-use super::state::{Counters, count};
+use super::state::{Counted, Counters, count};
 use super::supervisor::Link;
 use super::{encode, error, letter, retry};
 use crate::{BusError, BusErrorKind, Group, Outcome, Reason, ReasonKind};
 
 pub(super) struct Keeper {
     pub(super) link: Arc<Link>,
-    pub(super) channel: Channel,
-    pub(super) stream: lapin::Consumer,
+    pub(super) seat: Seat,
+    pub(super) queue: String,
+    /// The number of the queue in its group.
+    pub(super) partition: usize,
+    pub(super) balance: Arc<Balance>,
     pub(super) group: Group,
     pub(super) shelf: Arc<Shelf>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) mail: Mail,
     pub(super) counters: Arc<Counters>,
+    /// Shared by the keepers of one consumer.
+    pub(super) _counted: Arc<Counted>,
     /// Cancelled when the consumer leaves.
     pub(super) left: CancellationToken,
     /// Cancelled when the bus is closed.
@@ -52,6 +57,14 @@ pub(super) enum Phase {
     /// It takes nothing more, and stays until what it holds is settled. In a group with a single active consumer the broker still thinks it
     /// active: nobody may take over before.
     Leaving,
+    /// The same for one of several partitions, which another consumer of the group is to have: it takes a seat again, behind the others.
+    HandingOver,
+}
+
+/// Why a channel is kept no longer.
+enum Done {
+    HandedOver,
+    Ended(Ended),
 }
 
 /// A message that was sent elsewhere, or not; then the original is acknowledged, or returned.
@@ -65,47 +78,82 @@ pub(super) struct Sent {
 impl Keeper {
     /// Runs until the consumer has left, the channel is lost or the bus is closed.
     pub(super) async fn run(mut self) {
-        self.counters.consumers.fetch_add(1, Ordering::Relaxed);
-        let ended = match self.keep().await {
-            Ok(ended) => ended,
-            Err(error) => Ended::Lost(error::told(&error)),
+        let ended = loop {
+            match self.keep().await {
+                Ok(Done::HandedOver) => {
+                    self.stand_up().await;
+                    if let Err(ended) = self.sit_down_again().await {
+                        break ended;
+                    }
+                }
+                Ok(Done::Ended(ended)) => break ended,
+                Err(error) => break Ended::Lost(error::told(&error)),
+            }
         };
-        // What nobody took goes back with the channel, and the broker counts that as a delivery.
+        self.return_untaken();
+        self.shelf.end(ended);
+        // Whoever still waits for an answer learns from its absence.
+        self.stand_up().await;
+    }
+
+    /// What nobody took goes back with the channel, and the broker counts that as a delivery.
+    fn return_untaken(&self) {
         for item in self.shelf.clear() {
             self.mail.released.add(&self.group.name, item.message.id());
         }
-        self.shelf.end(ended);
-        // Whoever still waits for an answer learns from its absence.
-        self.counters.consumers.fetch_sub(1, Ordering::Relaxed);
-        if self.channel.status().connected() {
-            let closing = self.channel.close(200, "left".into());
+    }
+
+    async fn stand_up(&mut self) {
+        self.return_untaken();
+        if self.seat.channel.status().connected() {
+            let closing = self.seat.channel.close(200, "left".into());
             tokio::select! {
                 _ = closing => {}
                 () = self.link.lost().cancelled() => {}
             }
         }
         // So does what was on its way meanwhile.
-        while let Some(Some(Ok(mut incoming))) = self.stream.next().now_or_never() {
+        while let Some(Some(Ok(mut incoming))) = self.seat.stream.next().now_or_never() {
             if let Ok(message) = encode::decode(&mut incoming).message {
                 self.mail.released.add(&self.group.name, message.id());
             }
         }
     }
 
-    async fn keep(&mut self) -> lapin::Result<Ended> {
+    async fn sit_down_again(&mut self) -> Result<(), Ended> {
+        let seat = tokio::select! {
+            biased;
+            () = self.closed.cancelled() => return Err(Ended::Closed),
+            () = self.left.cancelled() => return Err(Ended::Closed),
+            () = self.link.lost().cancelled() => return Err(self.lost()),
+            seat = Seat::take(&self.link, &self.group, &self.queue) => seat,
+        };
+        self.seat = seat.map_err(|error| Ended::Lost(error.context().to_owned()))?;
+        self.phase = Phase::Consuming;
+        self.shelf.set_shut(false);
+        Ok(())
+    }
+
+    fn lost(&self) -> Ended {
+        Ended::Lost(self.link.disconnected("consuming").context().to_owned())
+    }
+
+    async fn keep(&mut self) -> lapin::Result<Done> {
         let (link, closed, left) = (Arc::clone(&self.link), self.closed.clone(), self.left.clone());
+        let (balance, partition) = (Arc::clone(&self.balance), self.partition);
         let mut receiving = true;
         loop {
-            if self.phase == Phase::Leaving && self.shelf.lent() == 0 && self.sending.is_empty() {
-                return Ok(Ended::Closed);
+            let is_idle = self.shelf.lent() == 0 && self.sending.is_empty();
+            match self.phase {
+                Phase::Leaving if is_idle => return Ok(Done::Ended(Ended::Closed)),
+                Phase::HandingOver if is_idle => return Ok(Done::HandedOver),
+                _ => {}
             }
             let next_failed = self.failed.front().map_or_else(Instant::now, |(due, _)| *due);
             tokio::select! {
                 biased;
-                () = closed.cancelled() => return Ok(Ended::Closed),
-                () = link.lost().cancelled() => {
-                    return Ok(Ended::Lost(link.disconnected("consuming").context().to_owned()));
-                }
+                () = closed.cancelled() => return Ok(Done::Ended(Ended::Closed)),
+                () = link.lost().cancelled() => return Ok(Done::Ended(self.lost())),
                 Some(sent) = self.sending.join_next() => {
                     if let Ok(sent) = sent {
                         self.conclude(sent).await?;
@@ -126,11 +174,21 @@ impl Keeper {
                         }
                     }
                 }
+                () = balance.handing_over(partition), if self.phase == Phase::Consuming => {
+                    self.phase = Phase::HandingOver;
+                    balance.leaves(partition);
+                    self.shelf.set_shut(true);
+                    // They return with the channel.
+                    self.failed.clear();
+                }
                 () = tokio::time::sleep_until(next_failed), if !self.failed.is_empty() => self.reject_failed().await?,
-                incoming = self.stream.next(), if receiving => match incoming {
+                incoming = self.seat.stream.next(), if receiving => match incoming {
                     Some(Ok(incoming)) => self.receive(incoming).await?,
-                    Some(Err(error)) => return Ok(Ended::Lost(error::told(&error))),
-                    None => return Ok(Ended::Lost("the broker ended the subscription: the queue is gone".to_owned())),
+                    Some(Err(error)) => return Ok(Done::Ended(Ended::Lost(error::told(&error)))),
+                    None => {
+                        let why = "the broker ended the subscription: the queue is gone";
+                        return Ok(Done::Ended(Ended::Lost(why.to_owned())));
+                    }
                 },
             }
         }
@@ -138,6 +196,9 @@ impl Keeper {
 
     async fn receive(&mut self, mut incoming: Incoming) -> lapin::Result<()> {
         let tag = incoming.delivery_tag;
+        if self.phase == Phase::Consuming {
+            self.balance.serves(self.partition);
+        }
         let decoded = encode::decode(&mut incoming);
         let message = match decoded.message {
             Ok(message) => message,
@@ -170,6 +231,7 @@ impl Keeper {
             message: Arc::new(message),
             attempt: before.saturating_add(1),
             redelivered: incoming.redelivered || decoded.put_off_after > 0 || decoded.taken_back > 0,
+            slot: decoded.slot,
         };
         if item.attempt > self.group.delivery_limit() {
             self.give_up(item, before);
@@ -211,7 +273,7 @@ impl Keeper {
                 let (mail, link, tag) = (self.mail.clone(), Arc::clone(&self.link), item.tag);
                 self.sending.spawn(async move {
                     let outcome = mail.bury(&link, &item, &reason, attempts).await.map_err(|error| {
-                        BusError::new(BusErrorKind::DeadLetterSink, mail.group.as_ref()).with_source(error)
+                        BusError::new(BusErrorKind::DeadLetterSink, mail.group.name()).with_source(error)
                     });
                     Sent { tag, item: Some(item), outcome, answer }
                 });
@@ -245,6 +307,7 @@ impl Keeper {
         match self.phase {
             Phase::Consuming => self.failed.push_back((Instant::now() + BREATH, item)),
             // It would come straight back to us. It returns with the channel, in its place among the others.
+            Phase::HandingOver => {}
             Phase::Leaving if self.group.is_single_active() => {}
             Phase::Leaving => self.reject(item.tag).await?,
         }
@@ -298,9 +361,9 @@ impl Keeper {
 
     /// Leaves the group, and returns what nobody took.
     async fn leave(&mut self) -> lapin::Result<()> {
-        self.channel.basic_cancel(self.stream.tag(), BasicCancelOptions::default()).await?;
+        self.seat.channel.basic_cancel(self.seat.stream.tag(), BasicCancelOptions::default()).await?;
         // The stream ends after the last that was on its way.
-        while let Some(Ok(incoming)) = self.stream.next().await {
+        while let Some(Ok(incoming)) = self.seat.stream.next().await {
             self.receive(incoming).await?;
         }
         for (_, item) in std::mem::take(&mut self.failed) {
@@ -314,16 +377,16 @@ impl Keeper {
     }
 
     async fn ack(&self, tag: u64) -> lapin::Result<()> {
-        self.channel.basic_ack(tag, BasicAckOptions { multiple: false }).await
+        self.seat.channel.basic_ack(tag, BasicAckOptions { multiple: false }).await
     }
 
     async fn reject(&self, tag: u64) -> lapin::Result<()> {
-        self.channel.basic_reject(tag, BasicRejectOptions { requeue: true }).await
+        self.seat.channel.basic_reject(tag, BasicRejectOptions { requeue: true }).await
     }
 
     /// From 4.3 on the broker counts a rejection as a failed delivery, and this not.
     async fn nack(&self, tag: u64) -> lapin::Result<()> {
-        self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
+        self.seat.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
     }
 }
 

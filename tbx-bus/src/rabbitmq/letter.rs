@@ -4,18 +4,20 @@ use lapin::BasicProperties;
 use lapin::message::Delivery as Incoming;
 use lapin::types::{AMQPValue, FieldTable};
 
-use super::publisher::Outgoing;
-use super::{encode, names};
+use super::outbox::Outgoing;
+use super::shelf::Item;
+use super::{encode, names, partitions};
 use crate::{BusError, Message, MessageId, Reason};
 
 /// A letter about a message of a group.
 pub(super) fn letter(
-    message: &Message,
+    item: &Item,
     group: &str,
     exchange: &str,
     reason: &Reason,
     attempts: u32,
 ) -> Result<Outgoing, BusError> {
+    let Item { message, slot, .. } = item;
     let attempts = attempts.to_string();
     let extra = [
         (names::TOPIC, message.topic().as_str()),
@@ -26,7 +28,7 @@ pub(super) fn letter(
     ];
     Ok(to_queue(
         &names::dead(group),
-        encode::properties(message, &extra)?,
+        encode::properties(message, slot.as_deref(), &extra)?,
         message.body().clone(),
         message.id().clone(),
     ))
@@ -66,28 +68,36 @@ pub(super) fn unreadable(incoming: &Incoming, group: &str, exchange: &str, detai
     to_queue(&names::dead(group), properties, incoming.data.clone().into(), id)
 }
 
-/// A message that rests before its group gets it again.
-pub(super) fn put_off(
-    message: &Message,
-    group: &str,
-    millis: u64,
-    attempts: u32,
-) -> Result<Outgoing, BusError> {
-    let attempts = attempts.to_string();
+/// A message that rests on a rung before its group gets it again.
+pub(super) fn put_off(item: &Item, rung: &str) -> Result<Outgoing, BusError> {
+    let Item { message, slot, attempt, .. } = item;
+    let attempts = attempt.to_string();
     let extra = [(names::TOPIC, message.topic().as_str()), (names::ATTEMPTS, &attempts)];
     Ok(to_queue(
-        &names::retry(group, millis),
-        encode::properties(message, &extra)?,
+        rung,
+        encode::properties(message, slot.as_deref(), &extra)?,
         message.body().clone(),
         message.id().clone(),
     ))
 }
 
-/// A message for one group alone.
-pub(super) fn to_group(message: &Message, group: &str) -> Result<Outgoing, BusError> {
+/// A message to its partition, by the slot in its headers.
+pub(super) fn to_partition(
+    group: &str,
+    properties: BasicProperties,
+    body: bytes::Bytes,
+    id: MessageId,
+) -> Outgoing {
+    Outgoing { name: names::short(&names::partitions(group)), ..to_queue(group, properties, body, id) }
+}
+
+/// A message for one group alone, to the partition of its key if the group is spread.
+pub(super) fn to_group(message: &Message, group: &str, spread: bool) -> Result<Outgoing, BusError> {
+    let slot = message.key().map(partitions::slot);
     let extra = [(names::TOPIC, message.topic().as_str())];
-    let properties = encode::properties(message, &extra)?;
-    Ok(to_queue(group, properties, message.body().clone(), message.id().clone()))
+    let properties = encode::properties(message, slot.as_deref(), &extra)?;
+    let send = if spread { to_partition } else { to_queue };
+    Ok(send(group, properties, message.body().clone(), message.id().clone()))
 }
 
 /// A message to one queue, through the exchange that the broker has for that. It must be there.

@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::declare::QueueSpec;
-use super::publisher::{Outbox, Outgoing};
+use super::outbox::{Outbox, Outgoing};
 use super::released::Released;
 use super::shelf::Item;
 use super::supervisor::Link;
 use super::{Exchange, declare, error, letter};
-use crate::{Backoff, BusError, BusErrorKind, Reason};
+use crate::{Backoff, BusError, BusErrorKind, Group, Reason};
 
 /// A rung that was declared so recently is there; it is kept for much longer.
 const RUNG_FRESH: Duration = Duration::from_secs(3600);
@@ -22,7 +22,7 @@ pub(super) type Rungs = Mutex<HashMap<String, Instant>>;
 
 #[derive(Debug, Clone)]
 pub(super) struct Mail {
-    pub(super) group: Arc<str>,
+    pub(super) group: Group,
     pub(super) exchange: Exchange,
     pub(super) outbox: Outbox,
     pub(super) released: Arc<Released>,
@@ -31,7 +31,7 @@ pub(super) struct Mail {
 
 impl Mail {
     pub(super) fn letter(&self, item: &Item, reason: &Reason, attempts: u32) -> Result<Outgoing, BusError> {
-        letter::letter(&item.message, &self.group, self.exchange.name(), reason, attempts)
+        letter::letter(item, self.group.name(), self.exchange.name(), reason, attempts)
     }
 
     /// Puts a message among the dead letters; their queue is made anew if somebody deleted it.
@@ -61,11 +61,11 @@ impl Mail {
                 Err(error) => Err(error),
             };
             let Err(error) = sent else { return };
-            tracing::warn!(group = &*self.group, %error, "dead letter not stored yet");
+            tracing::warn!(group = self.group.name(), %error, "dead letter not stored yet");
             if error.kind() == BusErrorKind::Unroutable
                 && let Err(error) = self.declare_dead_letters(link).await
             {
-                tracing::warn!(group = &*self.group, %error, "the place of the dead letters cannot be declared");
+                tracing::warn!(group = self.group.name(), %error, "the place of the dead letters cannot be declared");
             }
             failures += 1;
             tokio::time::sleep(backoff.delay(failures)).await;
@@ -79,7 +79,7 @@ impl Mail {
         if !is_fresh {
             self.declare_rung(link, &rung).await?;
         }
-        let resting = letter::put_off(&item.message, &self.group, millis, item.attempt)?;
+        let resting = letter::put_off(item, &rung.name)?;
         match self.send(resting.clone()).await {
             Err(error) if error.kind() == BusErrorKind::Unroutable => {
                 self.declare_rung(link, &rung).await?;

@@ -6,8 +6,11 @@
 //! |---|---|
 //! | `<exchange>`, `<exchange>.private` | topic exchanges of one bus; the second carries topics with a private word |
 //! | `<group>` | the quorum queue of a group, bound by its patterns |
+//! | `<group>.partitions`, `<group>.partitions.rest` | of a group with partitions: a headers exchange, bound by the patterns instead, and a fanout exchange for what has no slot |
+//! | `<group>.partition.<n>` | the quorum queues of its partitions, from the second on; the first is `<group>` |
+//! | `<group>.partitions.members` | an empty quorum queue by which the consumers of such a group count each other, gone an hour after the last |
 //! | `<group>.dead` | fanout exchange and quorum queue of its dead letters |
-//! | `<group>.retry.<ms>` | quorum queues in which messages rest before a retry, made when first needed |
+//! | `<group>.retry.<ms>` | quorum queues in which messages rest before a retry, made when first needed; `<group>.partitions.retry.<ms>` of a group with partitions |
 //! | `<exchange>.listener.<random>` | the queue of a broadcast, gone with its connection |
 //!
 //! # What it promises, and where a broker differs
@@ -21,11 +24,22 @@
 //! - A delivery that is released stays with its consumer until that leaves. Brokers before 4.3 count a return as a delivery; this process
 //!   subtracts what it knows it returned unstarted, another process does not know and sees a higher attempt. So keep a group's delivery limit and
 //!   the attempts of its retry policy above the number of restarts that a message may live through.
+//! - Each partition of a group is prefetched as a group of its own, so up to [`partitions`](crate::Group::partitions) times the
+//!   [`prefetch`](crate::Group::prefetch) wait in a process; handed out are never more than the prefetch. A [length](RabbitOptions::with_queue_length) is that of
+//!   each partition.
+//! - Consumers look about once a second whether they have more than their share of the partitions. What was prefetched of one that is handed over
+//!   counts as delivered, as a release does. A broker tells nobody who is active, so a partition counts as had once something came out of it.
+//! - A message goes to the partition that the header `tbx-slot` says: the 64-bit FNV-1a hash of its key modulo 16, as a decimal number, whose remainder by the number of
+//!   partitions is that of the queue. What is published without it, by whomever, goes to the first partition.
+//! - There are at most 16 partitions, and powers of two share evenly. Their number can be changed only by declaring the group anew: let publishers wait, let the group drain, delete the exchange
+//!   `<group>.partitions` and then the queues, and declare.
+//! - A group with an expiry is gone some seconds later than that. Its dead letters live as long as it has consumers, and then as long as itself.
 //! - A retry comes after its delay and before twice that, at the latest after 1.8 hours.
 //! - A message that is no CloudEvent goes to the dead letters of the groups that it reached, as it came, and holds up nothing.
 //! - A pattern that writes a private word out beside wildcards may make the broker route a little more than is wanted. The consumer acknowledges the
 //!   surplus unseen.
 
+mod balance;
 mod broadcast;
 mod bus;
 mod client;
@@ -38,18 +52,23 @@ mod exchange;
 mod facts;
 mod group_state;
 mod keeper;
+mod lease;
 mod letter;
 mod mail;
 mod names;
 mod options;
+mod outbox;
+mod partitions;
 mod publisher;
 mod released;
 mod retry;
+mod seat;
 mod settle;
 mod shelf;
 mod state;
 mod supervisor;
 mod topology;
+mod unconfirmed;
 mod verdict;
 mod window;
 

@@ -6,6 +6,8 @@ pub(super) use crate::replay::REPLAYED;
 
 /// The topic that a message was published on, where the routing key tells something else: a retry, a letter, a replay.
 pub(super) const TOPIC: &str = "tbx-topic";
+/// In which slot the key of a message is; what has no key has none. By it the messages of a group with partitions are spread.
+pub(super) const SLOT: &str = "tbx-slot";
 /// How often a message was delivered before it was put off.
 pub(super) const ATTEMPTS: &str = "tbx-attempts";
 /// The exchange that a letter came from.
@@ -54,9 +56,32 @@ pub(super) fn dead(group: &str) -> String {
     format!("{group}.dead")
 }
 
-/// The queue in which a group's messages rest for so long.
-pub(super) fn retry(group: &str, millis: u64) -> String {
-    format!("{group}.retry.{millis}")
+/// The exchange that spreads the messages of a group over its partitions, by their slots.
+pub(super) fn partitions(group: &str) -> String {
+    format!("{group}.partitions")
+}
+
+/// The queue by which the consumers of a group with partitions count each other.
+pub(super) fn members(group: &str) -> String {
+    format!("{group}.partitions.members")
+}
+
+/// The exchange of what has no slot.
+pub(super) fn without_slot(group: &str) -> String {
+    format!("{group}.partitions.rest")
+}
+
+/// The queue of one partition. The first has the name of the group, so that a group with partitions and one without cannot both be there.
+pub(super) fn partition(group: &str, index: u32) -> String {
+    match index {
+        0 => group.to_owned(),
+        _ => format!("{group}.partition.{index}"),
+    }
+}
+
+/// The queue in which messages rest for so long before they return to `place`, a group or what spreads it.
+pub(super) fn retry(place: &str, millis: u64) -> String {
+    format!("{place}.retry.{millis}")
 }
 
 /// The longest name that leaves room for what we append to it.

@@ -1,7 +1,7 @@
 //! The ladder of queues in which messages rest before they are tried again. It needs no plugin.
 //!
 //! A queue of the broker lets messages expire only at its head, so each rung has one constant time. A message that is put off is published to the
-//! first rung that is long enough; when its time is up the broker sends it back to the queue of the group, and to no other group.
+//! first rung that is long enough; when its time is up the broker sends it back to the queue of the group, or to the partition of its key, and to no other group.
 
 use std::time::Duration;
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::shelf::{Item, Shelf};
+use super::shelf::{Ended, Item, Shelf};
 use crate::delivery::Settle;
 use crate::subscriber::DeliverySource;
 use crate::{BusError, BusErrorKind, Delivery, Outcome};
@@ -20,39 +20,65 @@ pub(super) struct Command {
     pub(super) answer: Option<oneshot::Sender<Result<(), BusError>>>,
 }
 
-/// The deliveries of one consumer of a group.
+/// The deliveries of one consumer of a group, from all its partitions.
 #[derive(Debug)]
 pub(super) struct GroupSource {
     pub(super) group: Arc<str>,
+    pub(super) prefetch: usize,
+    pub(super) partitions: Vec<Partition>,
+    /// Which partition is the next to be asked first, so that each has its turn.
+    pub(super) turn: usize,
+    /// Told of every change of a shelf.
+    pub(super) wake: Arc<Notify>,
+    pub(super) closed: CancellationToken,
+    /// Dropped, it tells the tasks that the consumer leaves.
+    pub(super) _leave: DropGuard,
+}
+
+/// What comes from one partition, and who is told what becomes of it.
+#[derive(Debug)]
+pub(super) struct Partition {
     pub(super) shelf: Arc<Shelf>,
     pub(super) commands: mpsc::Sender<Command>,
-    pub(super) closed: CancellationToken,
-    /// Dropped, it tells the task that the consumer leaves.
-    pub(super) _leave: DropGuard,
+}
+
+impl GroupSource {
+    fn take(&mut self) -> Result<Option<Delivery>, Ended> {
+        let lent: usize = self.partitions.iter().map(|partition| partition.shelf.lent()).sum();
+        let has_room = lent < self.prefetch;
+        for step in 0..self.partitions.len() {
+            let index = (self.turn + step) % self.partitions.len();
+            let Partition { shelf, commands } = &self.partitions[index];
+            if let Some(item) = shelf.take(has_room)? {
+                let delivery = self.lend(item, commands.clone());
+                self.turn = index + 1;
+                return Ok(Some(delivery));
+            }
+        }
+        Ok(None)
+    }
+
+    fn lend(&self, item: Item, commands: mpsc::Sender<Command>) -> Delivery {
+        let (message, attempt, redelivered) = (Arc::clone(&item.message), item.attempt, item.redelivered);
+        let loan =
+            Loan { item: Some(item), commands, closed: self.closed.clone(), group: Arc::clone(&self.group) };
+        Delivery::new(message, Arc::clone(&self.group), attempt, redelivered, Box::new(loan))
+    }
 }
 
 #[async_trait]
 impl DeliverySource for GroupSource {
     async fn next(&mut self) -> Result<Option<Delivery>, BusError> {
-        match self.shelf.take().await {
-            Ok(item) => {
-                let (message, attempt, redelivered) =
-                    (Arc::clone(&item.message), item.attempt, item.redelivered);
-                let loan = Loan {
-                    item: Some(item),
-                    commands: self.commands.clone(),
-                    closed: self.closed.clone(),
-                    group: Arc::clone(&self.group),
-                };
-                Ok(Some(Delivery::new(
-                    message,
-                    Arc::clone(&self.group),
-                    attempt,
-                    redelivered,
-                    Box::new(loan),
-                )))
+        loop {
+            let wake = Arc::clone(&self.wake);
+            // Enabled before looking, so that what happens in between wakes us.
+            let mut woken = std::pin::pin!(wake.notified());
+            woken.as_mut().enable();
+            match self.take() {
+                Ok(Some(delivery)) => return Ok(Some(delivery)),
+                Ok(None) => woken.await,
+                Err(ended) => return ended.answer(&self.group),
             }
-            Err(ended) => ended.answer(&self.group),
         }
     }
 }

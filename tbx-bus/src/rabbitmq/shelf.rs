@@ -15,6 +15,8 @@ pub(super) struct Item {
     pub(super) message: Arc<Message>,
     pub(super) attempt: u32,
     pub(super) redelivered: bool,
+    /// By which it came to its partition.
+    pub(super) slot: Option<Box<str>>,
 }
 
 /// Why nothing comes any more.
@@ -36,52 +38,60 @@ impl Ended {
     }
 }
 
-/// Between the task that receives and the one that handles. The broker bounds it by the prefetch.
-#[derive(Debug, Default)]
+/// Between the task that receives from one queue and the one that handles. The broker bounds it by the prefetch.
+#[derive(Debug)]
 pub(super) struct Shelf {
     /// Held for single steps.
     content: Mutex<Content>,
-    wake: Notify,
+    /// Of all shelves of one consumer.
+    wake: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Content {
     ready: BTreeMap<u64, Item>,
     lent: usize,
+    shut: bool,
     ended: Option<Ended>,
 }
 
 impl Shelf {
+    pub(super) fn new(wake: &Arc<Notify>) -> Self {
+        Self { content: Mutex::default(), wake: Arc::clone(wake) }
+    }
+
     /// Puts one where it belongs: what was taken and given back stands before what came after it.
     pub(super) fn put(&self, item: Item) {
         self.lock().ready.insert(item.tag, item);
         self.wake.notify_waiters();
     }
 
-    /// Waits for the next and lends it.
-    pub(super) async fn take(&self) -> Result<Item, Ended> {
-        loop {
-            let mut woken = std::pin::pin!(self.wake.notified());
-            woken.as_mut().enable();
-            {
-                let mut content = self.lock();
-                if let Some(ended) = &content.ended {
-                    return Err(ended.clone());
-                }
-                if let Some((_, item)) = content.ready.pop_first() {
-                    content.lent += 1;
-                    return Ok(item);
-                }
-            }
-            woken.await;
+    /// Lends the next, if there is one and `has_room` says that it may be lent.
+    pub(super) fn take(&self, has_room: bool) -> Result<Option<Item>, Ended> {
+        let mut content = self.lock();
+        if let Some(ended) = &content.ended {
+            return Err(ended.clone());
         }
+        if !has_room || content.shut {
+            return Ok(None);
+        }
+        let item = content.ready.pop_first().map(|(_, item)| item);
+        content.lent += usize::from(item.is_some());
+        Ok(item)
     }
 
-    /// One that was lent is in the hands of the task again. Returns how many still are lent.
-    pub(super) fn returned(&self) -> usize {
+    /// One that was lent is in the hands of the task again.
+    pub(super) fn returned(&self) {
         let mut content = self.lock();
         content.lent = content.lent.saturating_sub(1);
-        content.lent
+        drop(content);
+        self.wake.notify_waiters();
+    }
+
+    /// Lends nothing more, or again.
+    pub(super) fn set_shut(&self, shut: bool) {
+        self.lock().shut = shut;
+        self.wake.notify_waiters();
     }
 
     pub(super) fn lent(&self) -> usize {

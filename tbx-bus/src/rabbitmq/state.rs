@@ -1,7 +1,7 @@
 //! What the connections are doing, for health checks and metrics.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -143,6 +143,23 @@ impl Counters {
             dead_lettered: self.dead_lettered.load(Ordering::Relaxed),
             put_off: self.put_off.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// One consumer, counted as long as it lives.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<Counters>);
+
+impl Counted {
+    pub(super) fn new(counters: &Arc<Counters>) -> Self {
+        counters.consumers.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counters))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.consumers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -8,7 +8,7 @@ use lapin::{Channel, ExchangeKind};
 
 use super::bus::on_channel;
 use super::declare::QueueSpec;
-use super::{Exchange, RabbitMq, declare, error, names};
+use super::{Exchange, RabbitMq, declare, error, names, partitions};
 use crate::{BusError, BusErrorKind, Group, TopicPattern};
 
 /// The exchanges and groups of a system: declared by every process at its start, so that nothing published is lost to a group whose consumers come
@@ -92,17 +92,21 @@ impl Topology {
         let mut differences = Vec::new();
         for exchange in &self.exchanges {
             for name in [&exchange.name, &exchange.private] {
-                differences.extend(verify_exchange(rabbit, name, ExchangeKind::Topic).await?);
+                let same =
+                    async |channel: &_| declare::one_exchange(channel, name, ExchangeKind::Topic).await;
+                differences.extend(verify_exchange(rabbit, name, same).await?);
             }
         }
         for (exchange, group) in &self.groups {
             declare::check(group)?;
             let length = rabbit.0.options.queue_length;
-            differences
-                .extend(verify_exchange(rabbit, &names::dead(group.name()), ExchangeKind::Fanout).await?);
-            for queue in [QueueSpec::dead(group.name()), QueueSpec::group(exchange, group, length)] {
+            let same = async |channel: &_| declare::dead_exchange(channel, group).await;
+            differences.extend(verify_exchange(rabbit, &names::dead(group.name()), same).await?);
+            differences.extend(verify_queue(rabbit, &QueueSpec::dead(group)).await?);
+            for queue in QueueSpec::group(exchange, group, length) {
                 differences.extend(verify_queue(rabbit, &queue).await?);
             }
+            differences.extend(verify_partitions(rabbit, group).await?);
         }
         Ok(differences)
     }
@@ -126,20 +130,35 @@ impl Topology {
         let mut patterns: Vec<&str> = group.patterns().iter().map(TopicPattern::as_str).collect();
         patterns.sort_unstable();
         let private = if group.takes_private_topics() { " and private" } else { "" };
-        // Writing to a string cannot fail.
-        let _ = writeln!(chart, "    {queue}[(\"{name}<br/>{mode}\")]");
-        let _ = writeln!(
-            chart,
-            "    {} -- \"{}{private}\" --> {queue}",
-            id("x", &exchange.name),
-            patterns.join(", ")
-        );
-        let _ = writeln!(chart, "    {queue} -- \"given up\" --> {queue}_dead[(\"{}\")]", names::dead(name));
-        let _ = writeln!(
-            chart,
-            "    {queue} -. \"put off\" .-> {queue}_retry[(\"{name}.retry.*\")] -. \"when due\" .-> {queue}"
-        );
+        let (from, patterns) = (id("x", &exchange.name), patterns.join(", "));
+        // Where messages come in; where they rest returns them there. Writing to a string cannot fail.
+        let (door, resting) = match partitions::is_spread(group) {
+            true => {
+                let (door, spreading) = (format!("{queue}_partitions"), names::partitions(name));
+                let _ = writeln!(chart, "    {door}{{{{\"{spreading}\"}}}}");
+                for part in partitions::queues(group) {
+                    let node = id("q", &part);
+                    let _ = writeln!(chart, "    {node}[(\"{part}<br/>{mode}\")]");
+                    let _ = writeln!(chart, "    {door} -- \"by key\" --> {node}");
+                }
+                (door, spreading)
+            }
+            false => {
+                let _ = writeln!(chart, "    {queue}[(\"{name}<br/>{mode}\")]");
+                (queue.clone(), name.to_owned())
+            }
+        };
+        let _ = writeln!(chart, "    {from} -- \"{patterns}{private}\" --> {door}");
+        let (retry, all) = (format!("{queue}_retry[(\"{resting}.retry.*\")]"), every_queue(group));
+        let _ = writeln!(chart, "    {all} -- \"given up\" --> {queue}_dead[(\"{}\")]", names::dead(name));
+        let _ = writeln!(chart, "    {all} -. \"put off\" .-> {retry} -. \"when due\" .-> {door}");
     }
+}
+
+/// The nodes of all queues of a group, as Mermaid writes several at once.
+fn every_queue(group: &Group) -> String {
+    let nodes: Vec<String> = partitions::queues(group).iter().map(|queue| id("q", queue)).collect();
+    nodes.join(" & ")
 }
 
 /// A name that Mermaid takes.
@@ -152,20 +171,31 @@ fn id(kind: &str, name: &str) -> String {
 async fn verify_exchange(
     rabbit: &RabbitMq,
     name: &str,
-    kind: ExchangeKind,
+    declare: impl AsyncFnOnce(&Channel) -> Result<(), BusError>,
 ) -> Result<Option<String>, BusError> {
     let passive = ExchangeDeclareOptions { passive: true, ..Default::default() };
     let declared = on_channel(rabbit, "verifying", async |channel| {
-        let declared =
-            channel.exchange_declare(names::short(name), kind.clone(), passive, FieldTable::default()).await;
-        of_verification(declared)
+        // The broker compares nothing of it, not even the type.
+        let kind = ExchangeKind::Topic;
+        let declared = channel.exchange_declare(names::short(name), kind, passive, FieldTable::default());
+        of_verification(declared.await)
     });
     if declared.await?.2.is_some() {
         return Ok(Some(format!("exchange `{name}` is missing")));
     }
-    let compared =
-        on_channel(rabbit, "verifying", async |channel| declare::one_exchange(channel, name, kind).await);
-    difference(compared.await)
+    difference(on_channel(rabbit, "verifying", declare).await)
+}
+
+/// What spreads the messages of a group, if it has partitions.
+async fn verify_partitions(rabbit: &RabbitMq, group: &Group) -> Result<Vec<String>, BusError> {
+    let mut differences = Vec::new();
+    if partitions::is_spread(group) {
+        let same = async |channel: &_| partitions::without_slot(channel, group).await;
+        differences.extend(verify_exchange(rabbit, &names::without_slot(group.name()), same).await?);
+        let same = async |channel: &_| partitions::by_slot(channel, group).await;
+        differences.extend(verify_exchange(rabbit, &names::partitions(group.name()), same).await?);
+    }
+    Ok(differences)
 }
 
 async fn verify_queue(rabbit: &RabbitMq, queue: &QueueSpec) -> Result<Option<String>, BusError> {
@@ -221,6 +251,26 @@ mod tests {
     x_shop_events -- "# and private" --> q_audit
     q_audit -- "given up" --> q_audit_dead[("audit.dead")]
     q_audit -. "put off" .-> q_audit_retry[("audit.retry.*")] -. "when due" .-> q_audit
+"##
+        );
+    }
+
+    #[test]
+    fn partitions_are_drawn() {
+        let events = Exchange::new("shop").unwrap();
+        let billing = Group::new("billing", [TopicPattern::new("order.*").unwrap()]).with_partitions(2);
+        assert_eq!(
+            Topology::new().with_group(&events, &billing).to_mermaid(),
+            r##"flowchart LR
+    x_shop{{"shop"}}
+    q_billing_partitions{{"billing.partitions"}}
+    q_billing[("billing<br/>one active consumer")]
+    q_billing_partitions -- "by key" --> q_billing
+    q_billing_partition_1[("billing.partition.1<br/>one active consumer")]
+    q_billing_partitions -- "by key" --> q_billing_partition_1
+    x_shop -- "order.*" --> q_billing_partitions
+    q_billing & q_billing_partition_1 -- "given up" --> q_billing_dead[("billing.dead")]
+    q_billing & q_billing_partition_1 -. "put off" .-> q_billing_retry[("billing.partitions.retry.*")] -. "when due" .-> q_billing_partitions
 "##
         );
     }

@@ -23,6 +23,8 @@ tbx_bus::bus_conformance! {
         lost_confirm: yes,
         duplicate: yes,
         close: yes,
+        partitions: yes,
+        expiry: yes,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whatever consumers do in whatever order, each message is settled or still counted.
+//! Whatever consumers do in whatever order, each message is settled or still counted, and in an ordered group no key is with two of them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::memory::{group, message};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Publish,
-    PublishTwice,
+    Publish(u8),
+    PublishTwice(u8),
     Take(usize),
     Ack(usize),
     Drop(usize),
@@ -26,8 +26,8 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => Just(Step::Publish),
-        1 => Just(Step::PublishTwice),
+        6 => (0..5_u8).prop_map(Step::Publish),
+        1 => (0..5_u8).prop_map(Step::PublishTwice),
         8 => (0..3_usize).prop_map(Step::Take),
         4 => any::<usize>().prop_map(Step::Ack),
         3 => any::<usize>().prop_map(Step::Drop),
@@ -43,18 +43,27 @@ fn step() -> impl Strategy<Value = Step> {
 /// The bus, and what a bookkeeper knows about it.
 struct World {
     harness: MemoryHarness,
-    single_active: bool,
+    /// How many partitions the group has; `None` when its consumers compete.
+    partitions: Option<u32>,
     consumers: Vec<Deliveries>,
-    lent: Vec<Delivery>,
+    /// By whom each was taken, of all that ever joined.
+    lent: Vec<(usize, Delivery)>,
+    /// Who stands at each place now.
+    places: [usize; 3],
     /// How many copies of each message are not settled yet, by our own count.
     owed: BTreeMap<MessageId, usize>,
 }
 
 impl World {
-    async fn new(single_active: bool) -> Self {
-        let harness = MemoryHarness::new();
-        let mut world =
-            Self { harness, single_active, consumers: Vec::new(), lent: Vec::new(), owed: BTreeMap::new() };
+    async fn new(partitions: Option<u32>) -> Self {
+        let mut world = Self {
+            harness: MemoryHarness::new(),
+            partitions,
+            consumers: Vec::new(),
+            lent: Vec::new(),
+            places: [0, 1, 2],
+            owed: BTreeMap::new(),
+        };
         for _ in 0..3 {
             let consumer = world.join().await;
             world.consumers.push(consumer);
@@ -69,12 +78,32 @@ impl World {
     async fn join(&self) -> Deliveries {
         // A limit out of reach, so that only the steps settle anything.
         let spec = group("workers").with_prefetch(4).with_delivery_limit(u32::MAX);
-        let spec = if self.single_active { spec.with_single_active() } else { spec };
+        let spec = match self.partitions {
+            Some(partitions) => spec.with_partitions(partitions),
+            None => spec,
+        };
         self.bus().consume(&spec).await.unwrap()
     }
 
+    /// Another takes the place of a consumer.
+    async fn replace(&mut self, consumer: usize) {
+        let successor = self.join().await;
+        self.places[consumer] += 3;
+        drop(std::mem::replace(&mut self.consumers[consumer], successor));
+    }
+
+    fn lend(&mut self, consumer: usize, delivery: Delivery) {
+        let taker = self.places[consumer];
+        let same_key = |(other, lent): &&(usize, Delivery)| {
+            *other != taker && lent.message().key() == delivery.message().key()
+        };
+        let elsewhere = self.lent.iter().find(same_key);
+        assert!(self.partitions.is_none() || elsewhere.is_none(), "two consumers have a key: {elsewhere:?}");
+        self.lent.push((taker, delivery));
+    }
+
     fn pick(&mut self, which: usize) -> Option<Delivery> {
-        if self.lent.is_empty() { None } else { Some(self.lent.swap_remove(which % self.lent.len())) }
+        if self.lent.is_empty() { None } else { Some(self.lent.swap_remove(which % self.lent.len()).1) }
     }
 
     fn settled(&mut self, id: &MessageId) {
@@ -84,10 +113,10 @@ impl World {
 
     async fn carry_out(&mut self, step: Step) {
         match step {
-            Step::Publish | Step::PublishTwice => {
-                let copies = if matches!(step, Step::PublishTwice) { 2 } else { 1 };
+            Step::Publish(key) | Step::PublishTwice(key) => {
+                let copies = if matches!(step, Step::PublishTwice(_)) { 2 } else { 1 };
                 self.bus().faults().duplicate(copies - 1);
-                let message = message("");
+                let message = message("").with_key(&key.to_string()).unwrap();
                 self.owed.insert(message.id().clone(), copies as usize);
                 drop(self.bus().publish(message).await.unwrap());
             }
@@ -96,7 +125,7 @@ impl World {
                 let next =
                     tokio::time::timeout(Duration::from_millis(1), self.consumers[consumer].next()).await;
                 if let Ok(delivery) = next {
-                    self.lent.push(delivery.unwrap().unwrap());
+                    self.lend(consumer, delivery.unwrap().unwrap());
                 }
             }
             Step::Ack(which) => {
@@ -124,18 +153,14 @@ impl World {
                     delivery.retry(Duration::from_millis(delay)).await.unwrap();
                 }
             }
-            Step::Leave(consumer) => {
-                let successor = self.join().await;
-                drop(std::mem::replace(&mut self.consumers[consumer], successor));
-            }
+            Step::Leave(consumer) => self.replace(consumer).await,
             Step::Cut => {
                 self.bus().faults().cut();
-                for stale in self.lent.drain(..) {
+                for (_, stale) in self.lent.drain(..) {
                     assert!(stale.ack().await.is_err(), "settled across a cut");
                 }
                 for consumer in 0..3 {
-                    let successor = self.join().await;
-                    drop(std::mem::replace(&mut self.consumers[consumer], successor));
+                    self.replace(consumer).await;
                 }
             }
             Step::Pass(millis) => tokio::time::advance(Duration::from_millis(millis)).await,
@@ -171,13 +196,13 @@ proptest! {
 
     #[test]
     fn no_interleaving_loses_or_invents_a_message(
-        single_active in any::<bool>(),
+        partitions in prop::option::of(1..5_u32),
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let mut world = World::new(single_active).await;
+            let mut world = World::new(partitions).await;
             for step in steps {
                 world.carry_out(step).await;
             }

@@ -29,7 +29,7 @@ struct Control {
     refuses: watch::Sender<bool>,
     delay_ms: AtomicU64,
     connections: watch::Sender<usize>,
-    accepted: AtomicUsize,
+    accepted: watch::Sender<usize>,
     /// How many confirmations are still to be lost.
     acks_to_drop: AtomicUsize,
     /// Frames for every client, in order; each connection remembers how far it is.
@@ -53,7 +53,7 @@ impl Relay {
             refuses: watch::Sender::new(false),
             delay_ms: AtomicU64::new(0),
             connections: watch::Sender::new(0),
-            accepted: AtomicUsize::new(0),
+            accepted: watch::Sender::new(0),
             acks_to_drop: AtomicUsize::new(0),
             injected: Mutex::default(),
             injections: watch::Sender::new(0),
@@ -71,7 +71,13 @@ impl Relay {
     /// How many connections it has accepted so far.
     #[must_use]
     pub fn accepted(&self) -> usize {
-        self.control.accepted.load(Ordering::SeqCst)
+        *self.control.accepted.borrow()
+    }
+
+    /// Waits until it has accepted so many.
+    pub async fn has_accepted(&self, count: usize) {
+        // The sender lives as long as the relay.
+        let _ = self.control.accepted.subscribe().wait_for(|accepted| *accepted >= count).await;
     }
 
     /// Ends every connection once, and waits until they are gone; new ones are accepted.
@@ -154,7 +160,7 @@ async fn accept(listener: TcpListener, upstream: SocketAddr, control: Arc<Contro
     loop {
         while connections.try_join_next().is_some() {}
         let Ok((client, _)) = listener.accept().await else { continue };
-        control.accepted.fetch_add(1, Ordering::SeqCst);
+        control.accepted.send_modify(|accepted| *accepted += 1);
         if *control.refuses.borrow() {
             continue;
         }

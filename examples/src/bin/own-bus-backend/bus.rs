@@ -195,11 +195,17 @@ impl State {
         Ok(receipt)
     }
 
-    /// Contract of `Subscriber`: the same again is harmless; anything else is refused, and so is a group that wants nothing.
+    /// Contract of `Subscriber`: the same again is harmless; anything else is refused, and so is a group that wants nothing, or what this bus does
+    /// not have.
     fn declare(&mut self, group: &Group) -> Result<&mut Queue, BusError> {
         self.check_open("declaring")?;
         if group.patterns().is_empty() {
             let context = format!("group {} wants nothing", group.name());
+            return Err(BusError::new(BusErrorKind::Declaration, context));
+        }
+        if group.partitions() > 1 || group.expiry().is_some() {
+            let context =
+                format!("group {} wants partitions or an expiry, which this bus has not", group.name());
             return Err(BusError::new(BusErrorKind::Declaration, context));
         }
         let queue = self.groups.entry(group.name().into()).or_insert_with(|| Queue::new(group));

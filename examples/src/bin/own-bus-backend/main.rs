@@ -111,6 +111,8 @@ mod tests {
             lost_confirm: no("nothing lies between the bus and its publishers that could lose one"),
             duplicate: no("an entry is there once, under its number"),
             close: yes,
+            partitions: no("one consumer of an ordered group is active, and the others stand by"),
+            expiry: no("a group lives as long as the bus"),
         }
     }
 

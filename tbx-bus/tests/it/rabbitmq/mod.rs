@@ -2,9 +2,11 @@
 
 mod harness;
 mod letters;
+mod partitions;
 mod publishing;
 mod recovery;
 mod refusals;
+mod tls;
 mod topology;
 
 use harness::RabbitHarness;
@@ -24,5 +26,7 @@ tbx_bus::bus_conformance! {
         lost_confirm: yes,
         duplicate: no("this broker duplicates only what its clients repeat, and nobody can make it"),
         close: yes,
+        partitions: yes,
+        expiry: yes,
     }
 }

@@ -7,5 +7,6 @@ mod crash_points_on_servers;
 mod crowd;
 mod killing;
 mod ledger;
+mod partitions;
 mod poison;
 mod poison_on_servers;
