@@ -139,9 +139,8 @@ impl Buses {
     /// Adds the numbers of the connection to the broker and of the groups there, if there is one.
     pub fn measure(&self, metrics: &Metrics) {
         let Some(rabbit) = &self.rabbit else { return };
-        let notifiers = self.notifier_group.as_ref().map(|group| group.name().to_owned());
-        let groups: Arc<[String]> =
-            [groups::worker().name().to_owned()].into_iter().chain(notifiers).collect();
+        let groups: Arc<[Group]> =
+            [groups::worker()].into_iter().chain(self.notifier_group.clone()).collect();
         let link = rabbit.clone();
         metrics.sample(move || std::future::ready(of_link(&link)));
         // Apart, since a broker that does not answer is when the numbers of the connection matter.

@@ -1,6 +1,7 @@
 //! What a process looks at when `/metrics` asks.
 
 use chrono::Utc;
+use tbx_bus::Group;
 use tbx_bus::rabbitmq::{GroupState, RabbitMq};
 use tbx_service::{Metrics, Sample, chain};
 use tbx_store::outbox::OutboxStore;
@@ -85,7 +86,7 @@ pub(crate) fn of_link(rabbit: &RabbitMq) -> Vec<Sample> {
 }
 
 /// Of the groups. A broker that is away tells nothing of them.
-pub(crate) async fn of_groups(rabbit: &RabbitMq, groups: &[String]) -> Vec<Sample> {
+pub(crate) async fn of_groups(rabbit: &RabbitMq, groups: &[Group]) -> Vec<Sample> {
     if !rabbit.state().borrow().is_running() {
         return Vec::new();
     }
@@ -93,20 +94,21 @@ pub(crate) async fn of_groups(rabbit: &RabbitMq, groups: &[String]) -> Vec<Sampl
     for group in groups {
         match rabbit.group_state(group).await {
             Ok(state) => states.push((group, state)),
-            Err(error) => tracing::debug!(group, error = chain(&error), "queue not counted"),
+            Err(error) => tracing::debug!(group = group.name(), error = chain(&error), "queue not counted"),
         }
     }
     let family = |name, help, number: fn(&GroupState) -> u32| {
         states.iter().map(move |(group, state)| {
-            Sample::count(name, help, number(state).into()).of("group", group.as_str())
+            Sample::count(name, help, number(state).into()).of("group", group.name())
         })
     };
     let waiting =
         family("tbx_group_waiting", "Messages that no consumer of the group has yet.", |state| state.waiting);
-    let consumers =
-        family("tbx_group_consumers", "Consumers of the group, those that stand by included.", |state| {
-            state.consumers
-        });
+    let consumers = family(
+        "tbx_group_consumers",
+        "Consumers of the group; of one with a single active consumer, that.",
+        |state| state.consumers,
+    );
     let dead = family("tbx_group_dead", "Dead letters of the group on the broker.", |state| state.dead);
     waiting.chain(consumers).chain(dead).collect()
 }

@@ -6,7 +6,7 @@ use lapin::types::FieldTable;
 
 use super::bus::on_channel;
 use super::{RabbitMq, error, names, partitions};
-use crate::{BusError, BusErrorKind};
+use crate::{BusError, BusErrorKind, Group};
 
 /// What the queues of a group hold, as the broker counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ use crate::{BusError, BusErrorKind};
 pub struct GroupState {
     /// Messages that no consumer has yet, in all partitions.
     pub waiting: u32,
-    /// Consumers; of a group with a single active one RabbitMQ counts only that, of one with partitions it is that of the first.
+    /// Consumers of all partitions; of a group with a single active one RabbitMQ counts only that.
     pub consumers: u32,
     /// Dead letters.
     pub dead: u32,
@@ -30,36 +30,18 @@ impl RabbitMq {
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn group_state(&self, group: &str) -> Result<GroupState, BusError> {
+    pub async fn group_state(&self, group: &Group) -> Result<GroupState, BusError> {
         let (_, _, state) = on_channel(self, "counting the messages of a group", async |channel| {
-            let queue = count(channel, group).await?;
-            let letters = count(channel, &names::dead(group)).await?;
-            Ok(GroupState {
-                waiting: queue.message_count(),
-                consumers: queue.consumer_count(),
-                dead: letters.message_count(),
-            })
+            let mut state = GroupState::default();
+            for queue in partitions::queues(group) {
+                let queue = count(channel, &queue).await?;
+                state.waiting = state.waiting.saturating_add(queue.message_count());
+                state.consumers = state.consumers.saturating_add(queue.consumer_count());
+            }
+            state.dead = count(channel, &names::dead(group.name())).await?.message_count();
+            Ok(state)
         })
         .await?;
-        if partitions::are_there(self, group).await? {
-            return self.with_other_partitions(group, state).await;
-        }
-        Ok(state)
-    }
-
-    /// Adds what the other partitions of a group hold, until there is none of the next number.
-    async fn with_other_partitions(&self, group: &str, first: GroupState) -> Result<GroupState, BusError> {
-        let mut state = first;
-        for index in 1..partitions::SLOTS {
-            let queue = names::partition(group, index);
-            let counted =
-                on_channel(self, "counting a partition", async |channel| count(channel, &queue).await).await;
-            match counted {
-                Ok((_, _, queue)) => state.waiting = state.waiting.saturating_add(queue.message_count()),
-                Err(error) if error.kind() == BusErrorKind::Declaration => break,
-                Err(error) => return Err(error),
-            }
-        }
         Ok(state)
     }
 }

@@ -170,3 +170,25 @@ impl UnderWay {
         self.entries.into_values().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tbx_bus::{MemoryBus, Message, Topic};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_that_is_claimed_anew_while_it_is_under_way_counts_once() {
+        let route = Route::new("c", Arc::new(MemoryBus::new()));
+        let routes = HashMap::from([(Arc::<str>::from("c"), route)]);
+        let message = Message::new(Topic::new("a").unwrap(), "X", "");
+        let entry = OutboxEntry { id: 7, channel: "c".into(), message, attempts: 1 };
+        let mut under_way = UnderWay::default();
+        under_way.start(&routes, entry.clone());
+        under_way.start(&routes, entry);
+        assert_eq!((under_way.len(), under_way.count("c")), (1, 1));
+        assert!(under_way.ended().await.is_some());
+        assert_eq!((under_way.len(), under_way.count("c")), (0, 0));
+        assert!(under_way.ended().await.is_none());
+    }
+}

@@ -283,6 +283,6 @@ async fn a_message_for_one_group_alone_goes_to_the_partition_of_its_key() {
     }
     assert_eq!(places(&harness, KEYS).await, by_topic);
     // Once the broker has counted what was given back.
-    soon(async { while harness.rabbit.group_state("readers").await.unwrap().waiting as usize != KEYS {} })
+    soon(async { while harness.rabbit.group_state(&spread()).await.unwrap().waiting as usize != KEYS {} })
         .await;
 }

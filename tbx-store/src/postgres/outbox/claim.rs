@@ -264,8 +264,8 @@ impl PgOutbox {
         let mut connection = self.shared.work.take().await?;
         let found = within("looking for messages under way", async {
             let rows = sqlx::query(
-                "SELECT o.id, o.ordering_key, o.message_id, o.topic, o.headers, o.body, o.created_at, o.attempts, \
-                        o.channel, o.owner \
+                "SELECT o.id, o.ordering_key, o.message_id, o.topic, o.headers, o.body, \
+                        least(greatest(o.created_at, '0001-01-01Z'), '9999-12-31Z'), o.attempts, o.channel, o.owner \
                  FROM unnest($1::uuid[]) AS d (owner) CROSS JOIN LATERAL ( \
                      SELECT * FROM tbx_outbox o WHERE o.owner = d.owner AND o.attempts > 0 ORDER BY o.owner, o.id LIMIT $2 \
                  ) o",
@@ -315,8 +315,7 @@ fn entry(row: &PgRow, first: usize, channel: Arc<str>) -> Result<OutboxEntry, St
             topic: row.get(first + 3),
             headers: row.get(first + 4),
             body: row.get(first + 5),
-            // Other programs may have put in a time that is none of ours, such as infinity.
-            created_at: row.try_get(first + 6).map_err(|error| store_error("reading a message", error))?,
+            created_at: row.get(first + 6),
         },
     )?;
     Ok(OutboxEntry { id, channel, message, attempts: u32::try_from(attempts).unwrap_or_default() + 1 })

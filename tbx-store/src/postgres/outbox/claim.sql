@@ -56,7 +56,9 @@ fit AS (
     FROM judged j
     WHERE NOT j.behind AND j.next_at <= clock_timestamp() + make_interval(secs => $9) AND j.id <> ALL ($8::bigint[])
 )
-SELECT f.lane, o.ordering_key <> '' AS keyed, o.id, o.ordering_key, o.message_id, o.topic, o.headers, o.body, o.created_at, o.attempts,
+SELECT f.lane, o.ordering_key <> '' AS keyed, o.id, o.ordering_key, o.message_id, o.topic, o.headers, o.body,
+       -- Other programs may have put in a time that is none of ours, such as infinity.
+       least(greatest(o.created_at, '0001-01-01Z'), '9999-12-31Z') AS created_at, o.attempts,
        NULL::bigint AS looked_at, NULL::boolean AS behind
 FROM fit f JOIN tbx_outbox o ON o.ctid = f.place
 WHERE f.rank <= f.wanted

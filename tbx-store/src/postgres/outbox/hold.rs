@@ -196,3 +196,37 @@ impl Hold {
         Tidings { lost: std::mem::take(&mut self.lost), left_behind: !self.deserted.is_empty() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tbx_bus::{Message, Topic};
+
+    use super::*;
+
+    fn entry() -> OutboxEntry {
+        let message = Message::new(Topic::new("a").unwrap(), "X", "").with_key("k").unwrap();
+        OutboxEntry { id: 7, channel: "c".into(), message, attempts: 1 }
+    }
+
+    fn renewed(hold: &mut Hold, own: Uuid, epoch: i32) {
+        let until = Instant::now() + Duration::from_secs(60);
+        hold.renewed(own, HashMap::from([(own, epoch)]), HashSet::new(), until);
+    }
+
+    #[test]
+    fn a_message_that_was_lost_and_claimed_anew_before_that_was_told_is_not_told_as_lost() {
+        let (mut hold, own) = (Hold::default(), Uuid::new_v4());
+        renewed(&mut hold, own, 1);
+        assert!(hold.start(own, &entry()));
+        renewed(&mut hold, own, 2);
+        assert!(hold.start(own, &entry()));
+        assert_eq!(hold.tidings(), Tidings::default());
+        assert!(hold.claim_of(7).is_some());
+
+        renewed(&mut hold, own, 3);
+        assert_eq!(hold.tidings().lost, [7]);
+        assert!(hold.claim_of(7).is_none());
+    }
+}

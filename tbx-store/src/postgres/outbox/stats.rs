@@ -28,7 +28,10 @@ impl PgOutbox {
                         ), \
                         (SELECT reltuples::bigint FROM pg_class WHERE oid = 'tbx_dead_letters'::regclass) \
                  FROM (SELECT) one \
-                 LEFT JOIN LATERAL (SELECT id, created_at FROM tbx_outbox ORDER BY created_at LIMIT 1) first ON true \
+                 LEFT JOIN LATERAL ( \
+                     SELECT id, least(greatest(o.created_at, '0001-01-01Z'), '9999-12-31Z') AS created_at \
+                     FROM tbx_outbox o ORDER BY o.created_at LIMIT 1 \
+                 ) first ON true \
                  LEFT JOIN LATERAL (SELECT id FROM tbx_outbox ORDER BY created_at DESC LIMIT 1) last ON true",
             )
             .bind(EXACT)
@@ -42,8 +45,7 @@ impl PgOutbox {
             let best = if counted < EXACT { counted } else { estimated.unwrap_or_default().max(EXACT) };
             u64::try_from(best).unwrap_or_default()
         };
-        // Other programs may have put in a time that is none of ours, such as minus infinity.
-        let oldest: Option<DateTime<Utc>> = row.try_get(2).ok().flatten();
+        let oldest: Option<DateTime<Utc>> = row.get(2);
         Ok(OutboxStats { pending: count(0, 3).saturating_sub(handed), handed, dead: count(1, 4), oldest })
     }
 }

@@ -85,6 +85,45 @@ async fn a_claim_that_fails_half_way_leaves_nothing_stuck() {
 }
 
 #[tokio::test]
+async fn a_row_with_a_time_that_is_none_is_handed_over_like_any_other() {
+    let fixture = fixture().await;
+    let attending = attend(&fixture.outbox).await;
+    assert_eq!(fixture.outbox.stats().await.unwrap().oldest, None);
+    for infinity in ["infinity", "-infinity"] {
+        foreign(
+            &fixture,
+            &format!(
+                "INSERT INTO tbx_outbox (channel, message_id, topic, headers, body, created_at) \
+                 VALUES ('c', '{infinity}', 'a', '{{\"cloudEvents_type\":\"X\"}}', '', '{infinity}')"
+            ),
+        )
+        .await;
+    }
+    assert!(fixture.outbox.stats().await.unwrap().oldest.is_some());
+    assert_eq!(attending.claim(10).await.len(), 2);
+    attending.stop().await;
+}
+
+#[tokio::test]
+async fn the_few_messages_of_one_estate_do_not_wait_for_the_many_of_another() {
+    let fixture = fixture().await;
+    let attending = attend(&fixture.outbox).await;
+    for number in 0..100 {
+        fixture.append("c", &message("own", Some(&format!("own{number}")))).await;
+    }
+    foreign(
+        &fixture,
+        r#"INSERT INTO tbx_outbox (channel, message_id, topic, ordering_key, headers, body)
+           VALUES ('c', 'm', 'foreign', 'k', '{"cloudEvents_type":"X"}', '')"#,
+    )
+    .await;
+    let claimed = attending.claim(10).await;
+    assert_eq!(claimed.len(), 10);
+    assert!(claimed.iter().any(|entry| entry.message.topic().as_str() == "foreign"), "{claimed:?}");
+    attending.stop().await;
+}
+
+#[tokio::test]
 async fn rows_whose_estate_nobody_knows_are_found() {
     let fixture = fixture().await;
     let outbox = fixture.outbox.clone().with_lease(Duration::from_secs(3));
