@@ -4,11 +4,19 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::Position;
 use crate::history::{History, HistoryError};
 
 use super::reader::{Gap, GapReason};
+
+/// How long a history that cannot be reached is asked again. Nothing could be delivered meanwhile, whatever the answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two times that it is asked.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Where a reader begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,13 +78,26 @@ impl Start {
         if position.epoch == bounds.epoch && position.offset <= bounds.newest {
             return Resolved::Known(position.offset, None);
         }
-        let asked = Arc::clone(history);
-        let answer: Answer = Box::pin(async move { asked.reaches(position).await });
+        let answer: Answer = Box::pin(ask(Arc::clone(history), position));
         let mut question = Question { position, text, otherwise, answer: Mutex::new(answer) };
         // A history that nobody shares answers at once, and its reader begins at once.
         match question.poll(history.as_ref(), head, &mut Context::from_waker(Waker::noop())) {
             Poll::Ready((offset, gap)) => Resolved::Known(offset, gap),
             Poll::Pending => Resolved::Asked(question),
+        }
+    }
+}
+
+/// Asks until there is an answer: one outage must not cost whoever comes back in it their place.
+async fn ask(history: Arc<dyn History>, position: Position) -> Result<bool, HistoryError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match history.reaches(position).await {
+            Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                tracing::debug!(%error, "a position could not be looked for, asking again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            answer => return answer,
         }
     }
 }
@@ -96,7 +117,7 @@ impl Question {
     ) -> Poll<(u64, Option<Box<Gap>>)> {
         let answer = self.answer.get_mut().unwrap_or_else(PoisonError::into_inner);
         let reaches = ready!(answer.as_mut().poll(cx)).unwrap_or_else(|error| {
-            // Told as unknown: it cannot be found out now, and who waits for something that may not exist would wait for ever.
+            // Told as unknown: it cannot be found out, and who waits for something that may not exist would wait for ever.
             tracing::debug!(%error, "a position could not be looked for");
             false
         });

@@ -1,7 +1,9 @@
 //! A position that another process has shown first.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tbx_bus::Topic;
@@ -19,6 +21,8 @@ struct Shared {
     seen: watch::Sender<u64>,
     /// How many questions may be answered.
     answers: tokio::sync::Semaphore,
+    /// Whether questions fail instead.
+    is_away: AtomicBool,
 }
 
 struct Fixture {
@@ -33,6 +37,7 @@ async fn fixture() -> Fixture {
         inner: MemoryHistory::default(),
         seen: watch::Sender::new(0),
         answers: tokio::sync::Semaphore::new(0),
+        is_away: AtomicBool::new(false),
     });
     for body in ["1", "2", "3", "4"] {
         history.inner.append(notification("a", body)).await.unwrap();
@@ -99,6 +104,30 @@ async fn a_position_that_nobody_has_shown_is_told_as_unknown_once_that_is_known(
     assert_eq!(bodies(&mut reader, 2).await, ["3", "4"], "it goes on from the head");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_outage_while_a_position_is_looked_for_costs_nobody_their_place() {
+    let fixture = fixture().await;
+    fixture.history.is_away.store(true, Ordering::SeqCst);
+    let (mut reader, position) = fixture.resume(3);
+    let outage = tokio::time::timeout(Duration::from_secs(20), reader.settle());
+    assert!(outage.await.is_err(), "there is no answer yet");
+    fixture.history.is_away.store(false, Ordering::SeqCst);
+    fixture.history.answers.add_permits(1);
+    within(reader.settle()).await;
+    assert_eq!(reader.position(), position);
+    fixture.catches_up().await;
+    assert_eq!(bodies(&mut reader, 1).await, ["4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_that_cannot_be_looked_for_in_time_is_told_as_unknown() {
+    let fixture = fixture().await;
+    fixture.history.is_away.store(true, Ordering::SeqCst);
+    let (mut reader, _) = fixture.resume(3);
+    let Next::Gap(gap) = reader.next().await else { panic!("a gap") };
+    assert_eq!(gap.reason, GapReason::Unknown);
+}
+
 #[tokio::test]
 async fn a_position_that_is_known_here_is_not_asked_for() {
     let fixture = fixture().await;
@@ -146,6 +175,9 @@ impl History for Shared {
     }
 
     async fn reaches(&self, position: Position) -> Result<bool, HistoryError> {
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(HistoryError::new("away"));
+        }
         self.answers.acquire().await.map_err(|_| HistoryError::new("closed"))?.forget();
         let Bounds { epoch, newest, .. } = self.inner.bounds();
         Ok(position.epoch == epoch && position.offset <= newest)

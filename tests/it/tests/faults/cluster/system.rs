@@ -51,6 +51,11 @@ pub(super) struct System {
 impl System {
     /// Starts everything from nothing.
     pub(super) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`start`](Self::start), with other settings of the hosts.
+    pub(super) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let servers = Servers::take().await;
         let vhost = Vhost::create_at(&servers.url(Server::RabbitMq).await, &servers.management_url().await);
         let database = Database::absent_at(&servers.url(Server::Postgres).await);
@@ -72,6 +77,9 @@ impl System {
                 _ => value,
             };
             setup = setup.with(&name, &value);
+        }
+        for (name, value) in settings {
+            setup = setup.with(name, value);
         }
         let migrated = within("migrating", setup.command(&["migrate"]).output()).await.unwrap();
         assert!(migrated.status.success(), "{migrated:?}");
