@@ -35,7 +35,9 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     let address = listener.local_addr();
     tracing::info!(service = "api", addr = %address, "listening");
     println!("The api is running: http://{address}/swagger");
-    let front = Front::new(config, process.health.clone(), [address.port()]);
+    // Pages of the notifier call here.
+    let ports = [address.port(), config.notifier_listen.port(), config.worker_listen.port()];
+    let front = Front::new(config, process.health.clone(), ports);
     storage.measure(front.metrics());
     cache.measure(front.metrics());
     buses.measure(front.metrics());

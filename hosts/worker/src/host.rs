@@ -61,7 +61,9 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     let address = listener.local_addr();
     tracing::info!(service = "worker", addr = %address, "listening");
     println!("The worker is running: http://{address}/health");
-    let front = Front::new(config, process.health.clone(), [address.port()]);
+    // Pages of the notifier call here.
+    let ports = [config.api_listen.port(), config.notifier_listen.port(), address.port()];
+    let front = Front::new(config, process.health.clone(), ports);
     storage.measure(front.metrics());
     cache.measure(front.metrics());
     buses.measure(front.metrics());

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use http::Method;
 use serde_json::json;
 use tbx_bus::rabbitmq::{Exchange, RabbitMq, RabbitOptions};
 use tbx_bus::{Group, Subscriber, TopicPattern};
@@ -10,7 +11,7 @@ use tbx_it::{Client, Event, EventStream, Places, Tbx, eventually, within};
 use tbx_services::Relay;
 use tokio::task::JoinSet;
 
-use crate::support::{CHANGES, STUDENTS, ada, at_rest, created, nth, refused};
+use crate::support::{CHANGES, STUDENTS, ada, at_rest, created, nth, problem, refused};
 
 async fn next_change(stream: &mut EventStream) -> Event {
     loop {
@@ -38,7 +39,7 @@ async fn a_write_to_one_api_reaches_the_clients_of_every_notifier_at_the_same_po
     let student = created(&mut api[0].api(), &ada()).await;
     let id = student["id"].as_str().unwrap();
     let (path, change) = (format!("{STUDENTS}/{id}"), json!({ "lastName": "King" }));
-    let changed = api[1].api().json(http::Method::PATCH, &path, &change).await.unwrap();
+    let changed = api[1].api().json(Method::PATCH, &path, &change).await.unwrap();
     assert_eq!(changed.json()["version"], 2, "the other api knows it");
 
     let mut seen = Vec::new();
@@ -76,6 +77,25 @@ async fn a_read_tells_a_position_from_which_its_client_misses_nothing() {
         if event.json()["student"]["number"] == 2 {
             break;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pages_of_the_notifier_reach_api_and_worker_where_each_is_a_process() {
+    let places = Places::new().await;
+    let setup = places.setup();
+    let notifier = setup.start_host("notifier").await;
+    let setup = setup.with("TBX_NOTIFIER_LISTEN", &notifier.address("notifier").to_string());
+    let (api, worker) = (setup.start_host("api").await, setup.start_host("worker").await);
+    let page = format!("http://localhost:{}", notifier.address("notifier").port());
+    for (host, service, path) in [(&api, "api", STUDENTS), (&worker, "worker", "/health")] {
+        let mut client = Client::new(host.address(service));
+        let answer = client.send(Method::GET, path, &[("origin", &page)], "".into()).await.unwrap();
+        assert_eq!(answer.status, 200, "{service}: {answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), page, "{service}");
+        let foreign = [("origin", "http://localhost:9")];
+        let answer = client.send(Method::GET, path, &foreign, "".into()).await.unwrap();
+        problem(&answer, 403, "origin-not-allowed");
     }
 }
 
