@@ -214,18 +214,20 @@ async fn a_schema_of_a_later_version_ends_the_start() {
 async fn a_host_rides_out_the_loss_of_every_server_and_says_so() {
     let places = Places::new().await;
     let (setup, relays) = places.relayed().await;
-    let (api, _worker) = (setup.start_host("api").await, setup.start_host("worker").await);
+    let (api, worker) = (setup.start_host("api").await, setup.start_host("worker").await);
     let notifier = setup.start_host("notifier").await;
     let mut stream = notifier.stream(CHANGES, None).await;
     within("connected", stream.next()).await.unwrap();
-    for (relay, host, service, check) in [
-        (&relays[0], &api, "api", "bus"),
-        (&relays[1], &api, "api", "database"),
-        (&relays[2], &notifier, "notifier", "history"),
+    for (relay, host, service, check, loss) in [
+        (&relays[0], &worker, "worker", "worker", "fail"),
+        (&relays[0], &notifier, "notifier", "bridge", "fail"),
+        (&relays[0], &api, "api", "bus", "warn"),
+        (&relays[1], &api, "api", "database", "fail"),
+        (&relays[2], &notifier, "notifier", "history", "fail"),
     ] {
         relay.refuse();
         relay.cut().await;
-        eventually("health shows the loss", || health_is(host, service, check, "fail")).await;
+        eventually("health shows the loss", || health_is(host, service, check, loss)).await;
         relay.accept();
         eventually("health shows the return", || health_is(host, service, check, "pass")).await;
     }
@@ -236,6 +238,26 @@ async fn a_host_rides_out_the_loss_of_every_server_and_says_so() {
             break;
         }
     }
+}
+
+/// What stands before the apis sends requests to those that are ready.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_without_rabbitmq_and_redis_is_ready_and_answers() {
+    let places = Places::new().await;
+    let (setup, [bus, _database, redis]) = places.relayed().await;
+    let api = setup.start_host("api").await;
+    for relay in [&bus, &redis] {
+        relay.refuse();
+        relay.cut().await;
+    }
+    eventually("health shows the loss", || health_is(&api, "api", "bus", "warn")).await;
+    let mut client = api.api();
+    let health = client.get("/health").await.unwrap();
+    assert_eq!((health.status, &health.json()["status"]), (200, &json!("warn")), "{health:?}");
+    let student = created(&mut client, &ada()).await;
+    let read = client.get(&format!("{STUDENTS}/{}", student["number"])).await.unwrap();
+    assert_eq!((read.status, read.json()["id"].clone()), (200, student["id"].clone()), "{read:?}");
+    assert_eq!(client.get("/health/ready").await.unwrap().status, 200);
 }
 
 async fn health_is(host: &Tbx, service: &str, check: &str, wanted: &str) -> Result<(), String> {
