@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tbx_backends::{Buses, HistoryHead, OpenCache, Storage, start_relay};
 use tbx_core::SystemClock;
 use tbx_service::{
-    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, then_drop,
+    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, tell, then_drop,
 };
 
 use crate::{Api, app};
@@ -34,7 +34,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 
     let address = listener.local_addr();
     tracing::info!(service = "api", addr = %address, "listening");
-    println!("The api is running: http://{address}/swagger");
+    tell(format_args!("The api is running: http://{address}/swagger"));
     // Pages of the notifier call here.
     let ports = [address.port(), config.notifier_listen.port(), config.worker_listen.port()];
     let front = Front::new(config, process.health.clone(), ports);

@@ -8,7 +8,7 @@ use tbx_notify::bridge::Bridge;
 use tbx_notify::hub::{Hub, HubOptions};
 use tbx_service::config::BusUrl;
 use tbx_service::{
-    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, watch_state,
+    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, tell, watch_state,
 };
 
 use crate::app::{Notifier, app};
@@ -81,7 +81,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 
     let address = listener.local_addr();
     tracing::info!(service = "notifier", addr = %address, "listening");
-    println!("The notifier is running: http://{address}/");
+    tell(format_args!("The notifier is running: http://{address}/"));
     let ports = [config.api_listen.port(), address.port(), config.worker_listen.port()];
     let front = Front::new(config, process.health.clone(), ports);
     register_gauges(history.shared(), hub.clone(), front.metrics());

@@ -6,7 +6,7 @@ use tbx_backends::{Buses, Letters, OpenCache, Storage, groups, start_relay, stat
 use tbx_bus::consumer::Consumer;
 use tbx_core::{Clock, ProcessStudentEventHandler, SystemClock};
 use tbx_service::{
-    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, then_drop,
+    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, tell, then_drop,
     watch_state,
 };
 use tbx_store::students::BusAnnouncer;
@@ -60,7 +60,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 
     let address = listener.local_addr();
     tracing::info!(service = "worker", addr = %address, "listening");
-    println!("The worker is running: http://{address}/health");
+    tell(format_args!("The worker is running: http://{address}/health"));
     // Pages of the notifier call here.
     let ports = [config.api_listen.port(), config.notifier_listen.port(), address.port()];
     let front = Front::new(config, process.health.clone(), ports);

@@ -179,6 +179,18 @@ async fn a_host_waits_for_a_server_that_starts_later() {
     api.ready().await;
 }
 
+/// The end of a pipe that has gone is an error to whoever writes there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_runs_though_nobody_reads_what_it_says() {
+    let places = Places::new().await;
+    for service in ["api", "worker", "notifier"] {
+        let host = places.setup().start_host(service).await;
+        host.terminate().await;
+        let (status, log) = host.ended().await;
+        assert_eq!(status.code(), Some(0), "{service}: {log}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topology_that_has_drifted_ends_the_start_and_the_difference_is_told() {
     let places = Places::new().await;
