@@ -22,12 +22,11 @@ use crate::{Api, app};
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut process = Process::begin();
     let listener = Listener::bind(config.api_listen).map_err(|error| Failure::failed(&error))?;
-    let storage = Storage::open(config, "tbx-api").await.map_err(|error| Failure::failed(&error))?;
     let cache = OpenCache::open(config).map_err(|error| Failure::failed(&error))?;
     let head = HistoryHead::shared(config).map_err(|error| Failure::failed(&error))?;
-    let buses = Buses::open(config, "tbx-api", Some(&storage), None)
-        .await
-        .map_err(|error| Failure::failed(&error))?;
+    let Some((storage, buses)) = process.unless_asked_to_end(Box::pin(open(config))).await? else {
+        return Ok(());
+    };
     start_relay(&process, &storage, &buses);
     storage.watch(&process);
     buses.watch(&process);
@@ -62,4 +61,12 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     // Held until here: a second signal ends at once.
     let _signal = asked.map_err(|error| Failure::failed(&error))?;
     ended.map_err(|error| Failure::failed(&error))
+}
+
+async fn open(config: &Config) -> Result<(Storage, Buses), Failure> {
+    let storage = Storage::open(config, "tbx-api").await.map_err(|error| Failure::failed(&error))?;
+    let buses = Buses::open(config, "tbx-api", Some(&storage), None)
+        .await
+        .map_err(|error| Failure::failed(&error))?;
+    Ok((storage, buses))
 }

@@ -63,14 +63,8 @@ pub fn start_bridge(process: &Process, history: &OpenHistory, buses: &Buses) {
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut process = Process::begin();
     let listener = Listener::bind(config.notifier_listen).map_err(|error| Failure::failed(&error))?;
-    let history = OpenHistory::open(config).await.map_err(|error| Failure::failed(&error))?;
-    let buses = match config.bus_url {
-        BusUrl::None => None,
-        _ => Some(
-            Buses::open(config, "tbx-notifier", None, Some(&history))
-                .await
-                .map_err(|error| Failure::failed(&error))?,
-        ),
+    let Some((history, buses)) = process.unless_asked_to_end(Box::pin(open(config))).await? else {
+        return Ok(());
     };
     let hub = start_hub(&process, config, &history);
     history.watch(&process);
@@ -116,4 +110,13 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     // Held until here: a second signal ends at once.
     let _signal = asked.map_err(|error| Failure::failed(&error))?;
     ended.map_err(|error| Failure::failed(&error))
+}
+
+async fn open(config: &Config) -> Result<(OpenHistory, Option<Buses>), Failure> {
+    let history = OpenHistory::open(config).await.map_err(|error| Failure::failed(&error))?;
+    if let BusUrl::None = config.bus_url {
+        return Ok((history, None));
+    }
+    let buses = Buses::open(config, "tbx-notifier", None, Some(&history)).await;
+    Ok((history, Some(buses.map_err(|error| Failure::failed(&error))?)))
 }

@@ -22,7 +22,9 @@ use tbx_worker::host::start_worker;
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let mut process = Process::begin();
     let listeners = Listeners::bind(config)?;
-    let parts = Parts::open(config).await?;
+    let Some(parts) = process.unless_asked_to_end(Box::pin(Parts::open(config))).await? else {
+        return Ok(());
+    };
     let hub = parts.start(config, &process);
     listeners.announce();
     parts.serve(config, &process, &hub, listeners);

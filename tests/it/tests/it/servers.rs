@@ -1,7 +1,7 @@
 //! Hosts as processes of their own, on PostgreSQL, RabbitMQ and Redis.
 
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::json;
@@ -177,6 +177,28 @@ async fn a_host_waits_for_a_server_that_starts_later() {
     relay.accept();
     within("the api listens", api.listening()).await;
     api.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_is_asked_to_end_while_it_waits_for_a_server_and_does_so_at_once() {
+    let places = Places::new().await;
+    let relay = Relay::start(places.vhost.address()).await;
+    relay.refuse();
+    let setup = places.setup().with("TBX_BUS_URL", &places.vhost.url_through(&relay));
+    let together = setup.clone().with("TBX_DATABASE_URL", "sqlite:tbx.db").with("TBX_HISTORY_URL", "memory:");
+    for service in ["api", "worker", "notifier", "all"] {
+        let before = relay.accepted();
+        let host = if service == "all" { together.spawn() } else { setup.spawn_host(service) };
+        eventually("it has tried", || async {
+            if relay.accepted() > before { Ok(()) } else { Err(host.log()) }
+        })
+        .await;
+        let asked = Instant::now();
+        host.terminate().await;
+        let (status, log) = host.ended().await;
+        assert_eq!(status.code(), Some(0), "{service}: {log}");
+        assert!(asked.elapsed() < Duration::from_secs(5), "{service}: {:?}: {log}", asked.elapsed());
+    }
 }
 
 /// The end of a pipe that has gone is an error to whoever writes there.
