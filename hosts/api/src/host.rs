@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tbx_backends::{Buses, HistoryHead, OpenCache, Storage, start_relay};
 use tbx_core::SystemClock;
 use tbx_service::{
-    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, then_drop,
+    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, tell, then_drop,
 };
 
 use crate::{Api, app};
@@ -22,20 +22,21 @@ use crate::{Api, app};
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut process = Process::begin();
     let listener = Listener::bind(config.api_listen).map_err(|error| Failure::failed(&error))?;
-    let storage = Storage::open(config, "tbx-api").await.map_err(|error| Failure::failed(&error))?;
     let cache = OpenCache::open(config).map_err(|error| Failure::failed(&error))?;
     let head = HistoryHead::shared(config).map_err(|error| Failure::failed(&error))?;
-    let buses = Buses::open(config, "tbx-api", Some(&storage), None)
-        .await
-        .map_err(|error| Failure::failed(&error))?;
+    let Some((storage, buses)) = process.unless_asked_to_end(Box::pin(open(config))).await? else {
+        return Ok(());
+    };
     start_relay(&process, &storage, &buses);
     storage.watch(&process);
     buses.watch(&process);
 
     let address = listener.local_addr();
     tracing::info!(service = "api", addr = %address, "listening");
-    println!("The api is running: http://{address}/swagger");
-    let front = Front::new(config, process.health.clone(), [address.port()]);
+    tell(format_args!("The api is running: http://{address}/swagger"));
+    // Pages of the notifier call here.
+    let ports = [address.port(), config.notifier_listen.port(), config.worker_listen.port()];
+    let front = Front::new(config, process.health.clone(), ports);
     storage.measure(front.metrics());
     cache.measure(front.metrics());
     buses.measure(front.metrics());
@@ -60,4 +61,12 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     // Held until here: a second signal ends at once.
     let _signal = asked.map_err(|error| Failure::failed(&error))?;
     ended.map_err(|error| Failure::failed(&error))
+}
+
+async fn open(config: &Config) -> Result<(Storage, Buses), Failure> {
+    let storage = Storage::open(config, "tbx-api").await.map_err(|error| Failure::failed(&error))?;
+    let buses = Buses::open(config, "tbx-api", Some(&storage), None)
+        .await
+        .map_err(|error| Failure::failed(&error))?;
+    Ok((storage, buses))
 }

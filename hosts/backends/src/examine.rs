@@ -37,7 +37,7 @@ pub enum Schema {
     Foreign(String),
 }
 
-/// Asks a PostgreSQL database.
+/// Asks a PostgreSQL database; `None` when it is not there yet and a start would create it.
 ///
 /// # Errors
 ///
@@ -46,10 +46,17 @@ pub enum Schema {
 /// # Cancel safety
 ///
 /// Cancel safe.
-pub async fn database(url: &SecretUrl) -> Result<DatabaseFacts, OpenError> {
+pub async fn database(url: &SecretUrl) -> Result<Option<DatabaseFacts>, OpenError> {
     let failed = |error: StoreError| OpenError::of("TBX_DATABASE_URL")(error.into());
     let options = postgres_options(url, "tbx doctor")?.with_connections(1);
-    let database = postgres::Database::connect(&options).await.map_err(failed)?;
+    let database = match postgres::Database::connect(&options).await {
+        // Where that cannot be found out either, its absence is what there is to tell.
+        Err(error) if error.kind() == StoreErrorKind::Missing => {
+            let may_create = postgres::Database::may_create(&options).await.unwrap_or(false);
+            return if may_create { Ok(None) } else { Err(failed(error)) };
+        }
+        connected => connected.map_err(failed)?,
+    };
     let schema = schema(&database).await.map_err(failed)?;
     let row = sqlx::query(
         "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'), \
@@ -60,12 +67,12 @@ pub async fn database(url: &SecretUrl) -> Result<DatabaseFacts, OpenError> {
     .map_err(|error| failed(store_error("asking how the server is set up", error)))?;
     database.close().await;
     let (fsync, synchronous): (String, String) = (row.get(1), row.get(2));
-    Ok(DatabaseFacts {
+    Ok(Some(DatabaseFacts {
         version: row.get(0),
         is_durable: fsync == "on" && synchronous != "off",
         schema,
         ahead: row.get::<i64, _>(3) - chrono::Utc::now().timestamp(),
-    })
+    }))
 }
 
 async fn schema(database: &postgres::Database) -> Result<Schema, StoreError> {

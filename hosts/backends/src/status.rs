@@ -30,14 +30,15 @@ pub fn consumer(state: &ConsumerState) -> Status {
     }
 }
 
-/// What the connection to a broker is doing.
+/// What the connection to a broker is doing. Being without one is a warning: writes are answered, and their events wait in the outbox. Where nothing can be
+/// done without a broker, the consumers say so.
 #[must_use]
 pub fn link(state: &LinkState) -> Status {
     match state {
         LinkState::Running => Status::Pass,
         LinkState::Blocked(why) => Status::Warn(format!("the broker takes no messages now: {why}")),
-        LinkState::Connecting(Some(why)) => Status::Fail(why.clone()),
-        LinkState::Connecting(None) => Status::Fail("connecting".to_owned()),
+        LinkState::Connecting(Some(why)) => Status::Warn(why.clone()),
+        LinkState::Connecting(None) => Status::Warn("connecting".to_owned()),
         _ => Status::Fail("closed".to_owned()),
     }
 }

@@ -8,7 +8,7 @@ use tbx_notify::bridge::Bridge;
 use tbx_notify::hub::{Hub, HubOptions};
 use tbx_service::config::BusUrl;
 use tbx_service::{
-    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, watch_state,
+    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, tell, watch_state,
 };
 
 use crate::app::{Notifier, app};
@@ -63,14 +63,8 @@ pub fn start_bridge(process: &Process, history: &OpenHistory, buses: &Buses) {
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut process = Process::begin();
     let listener = Listener::bind(config.notifier_listen).map_err(|error| Failure::failed(&error))?;
-    let history = OpenHistory::open(config).await.map_err(|error| Failure::failed(&error))?;
-    let buses = match config.bus_url {
-        BusUrl::None => None,
-        _ => Some(
-            Buses::open(config, "tbx-notifier", None, Some(&history))
-                .await
-                .map_err(|error| Failure::failed(&error))?,
-        ),
+    let Some((history, buses)) = process.unless_asked_to_end(Box::pin(open(config))).await? else {
+        return Ok(());
     };
     let hub = start_hub(&process, config, &history);
     history.watch(&process);
@@ -81,7 +75,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 
     let address = listener.local_addr();
     tracing::info!(service = "notifier", addr = %address, "listening");
-    println!("The notifier is running: http://{address}/");
+    tell(format_args!("The notifier is running: http://{address}/"));
     let ports = [config.api_listen.port(), address.port(), config.worker_listen.port()];
     let front = Front::new(config, process.health.clone(), ports);
     register_gauges(history.shared(), hub.clone(), front.metrics());
@@ -116,4 +110,13 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     // Held until here: a second signal ends at once.
     let _signal = asked.map_err(|error| Failure::failed(&error))?;
     ended.map_err(|error| Failure::failed(&error))
+}
+
+async fn open(config: &Config) -> Result<(OpenHistory, Option<Buses>), Failure> {
+    let history = OpenHistory::open(config).await.map_err(|error| Failure::failed(&error))?;
+    if let BusUrl::None = config.bus_url {
+        return Ok((history, None));
+    }
+    let buses = Buses::open(config, "tbx-notifier", None, Some(&history)).await;
+    Ok((history, Some(buses.map_err(|error| Failure::failed(&error))?)))
 }

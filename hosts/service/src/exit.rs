@@ -1,6 +1,7 @@
 //! How a program ends: 0 done, 1 failed, 2 wrong use or configuration.
 
 use std::error::Error;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::chain;
@@ -34,7 +35,8 @@ impl Failure {
     /// Tells the user, in the name of `program`.
     #[must_use]
     pub fn report(self, program: &str) -> ExitCode {
-        eprintln!("{program}: {}", self.message);
+        // Nobody may be reading; the exit code still tells.
+        let _ = writeln!(std::io::stderr(), "{program}: {}", self.message);
         ExitCode::from(self.code)
     }
 }

@@ -23,7 +23,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// The front of a process whose listeners have these ports, as bound.
+    /// The front of a process with these ports: of its own listeners as bound, and of the other hosts, whose pages may call, as configured.
     #[must_use]
     pub fn new(config: &Config, health: Health, own_ports: impl IntoIterator<Item = u16>) -> Self {
         telemetry::report_to(&health);

@@ -39,5 +39,7 @@ where
         .map_err(|error| Failure::failed(&error))?;
     let ended = runtime.block_on(host(config));
     telemetry.end();
+    // A start that was broken off may have left somebody asking for the address of a server, whom nobody waits for.
+    runtime.shutdown_background();
     ended
 }

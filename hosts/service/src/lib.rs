@@ -10,6 +10,7 @@
 //! - [`telemetry`]: traces, logs and metrics for a collector
 //! - [`health`]: named checks and the endpoints that show them
 //! - [`logging`], [`shutdown`], [`tasks`]: lines on stderr, signals, owned background work
+//! - [`tell`]: lines for people on stdout
 //! - [`Process`], [`Stops`], [`host_main`]: a process from its start to its end in good order
 //!
 //! ```
@@ -52,6 +53,7 @@ mod static_file;
 mod stops;
 pub mod tasks;
 pub mod telemetry;
+mod tell;
 mod tls;
 
 pub use chain::chain;
@@ -74,4 +76,5 @@ pub use static_file::StaticFile;
 pub use stops::{CLOSING, Stops, then_drop};
 pub use tasks::Tasks;
 pub use telemetry::{Telemetry, TelemetryError};
+pub use tell::tell;
 pub use tls::install_crypto;

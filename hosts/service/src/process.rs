@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
-use crate::{Health, ShutdownSignal, Stops, Tasks};
+use crate::{Failure, Health, ShutdownSignal, Stops, Tasks};
 
 /// What every host process has: signals, health, tasks, and the order of ending.
 #[derive(Debug)]
@@ -44,6 +44,28 @@ impl Process {
         Self { health, tasks, stops: Stops::default(), signal: tokio::spawn(ShutdownSignal::listen()) }
     }
 
+    /// Opens what the process works with. A signal to end that comes first is acted on at once: what was begun is dropped, and there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of `opening`, or when signals cannot be caught.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `opening`.
+    pub async fn unless_asked_to_end<T>(
+        &mut self,
+        opening: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<Option<T>, Failure> {
+        tokio::select! {
+            signal = &mut self.signal => match caught(signal) {
+                Ok(_) => Ok(None),
+                Err(error) => Err(Failure::failed(&error)),
+            },
+            opened = opening => opened.map(Some),
+        }
+    }
+
     /// Waits for the signal to end, or for the failure of a task. Whoever gets the signal holds it until the process has ended, so that a second one
     /// ends it at once.
     ///
@@ -57,10 +79,7 @@ impl Process {
     pub async fn asked_to_end(&mut self) -> Result<ShutdownSignal, ProcessError> {
         let failed = self.tasks.failed();
         let outcome = tokio::select! {
-            signal = &mut self.signal => match signal {
-                Ok(signal) => signal.map_err(ProcessError::Signals),
-                Err(error) => Err(ProcessError::Signals(io::Error::other(error))),
-            },
+            signal = &mut self.signal => caught(signal),
             () = failed.cancelled() => Err(ProcessError::Task),
         };
         self.health.drain();
@@ -83,6 +102,13 @@ impl Process {
     pub async fn tasks_ended(&self, deadline: Duration) -> Result<(), ProcessError> {
         let late = self.tasks.wait(deadline).await;
         if late.is_empty() { Ok(()) } else { Err(ProcessError::Late(late.join(", "))) }
+    }
+}
+
+fn caught(signal: Result<io::Result<ShutdownSignal>, JoinError>) -> Result<ShutdownSignal, ProcessError> {
+    match signal {
+        Ok(signal) => signal.map_err(ProcessError::Signals),
+        Err(error) => Err(ProcessError::Signals(io::Error::other(error))),
     }
 }
 

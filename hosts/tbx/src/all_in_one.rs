@@ -4,7 +4,6 @@
 //! api ──► students + outbox ──relay──► events bus ──► worker ──► outbox ──relay──► notifications bus ──► history ──► hub ──► streams
 //! ```
 
-use std::io::Write;
 use std::sync::Arc;
 
 use poem::{Endpoint, Response};
@@ -15,7 +14,7 @@ use tbx_notifier::host::{leave, start_bridge, start_hub};
 use tbx_notifier::{Intake, Notifier, Sisters};
 use tbx_notify::hub::Hub;
 use tbx_service::{
-    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, then_drop,
+    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, tell, then_drop,
 };
 use tbx_worker::host::start_worker;
 
@@ -23,7 +22,9 @@ use tbx_worker::host::start_worker;
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let mut process = Process::begin();
     let listeners = Listeners::bind(config)?;
-    let parts = Parts::open(config).await?;
+    let Some(parts) = process.unless_asked_to_end(Box::pin(Parts::open(config))).await? else {
+        return Ok(());
+    };
     let hub = parts.start(config, &process);
     listeners.announce();
     parts.serve(config, &process, &hub, listeners);
@@ -166,9 +167,7 @@ impl Listeners {
             tracing::info!(service, addr = %listener.local_addr(), "listening");
         }
         let (api, notifier) = (self.api.local_addr(), self.notifier.local_addr());
-        // Nobody may be reading, and that is no reason not to run.
-        let _ = writeln!(
-            std::io::stdout(),
+        tell(format_args!(
             "TBX is running.\n  \
              look       http://{notifier}/\n  \
              students   http://{api}/api/students\n  \
@@ -176,6 +175,6 @@ impl Listeners {
              stream     http://{notifier}/api/notifications/stream\n  \
              health     http://{api}/health\n\
              Ctrl-C ends it."
-        );
+        ));
     }
 }

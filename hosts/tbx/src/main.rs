@@ -63,6 +63,8 @@ fn run() -> Result<(), Failure> {
     if let Some(telemetry) = telemetry {
         telemetry.end();
     }
+    // A start that was broken off may have left somebody asking for the address of a server, whom nobody waits for.
+    runtime.shutdown_background();
     done
 }
 

@@ -6,7 +6,7 @@ use tbx_backends::{Buses, Letters, OpenCache, Storage, groups, start_relay, stat
 use tbx_bus::consumer::Consumer;
 use tbx_core::{Clock, ProcessStudentEventHandler, SystemClock};
 use tbx_service::{
-    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, then_drop,
+    CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, tell, then_drop,
     watch_state,
 };
 use tbx_store::students::BusAnnouncer;
@@ -47,11 +47,10 @@ pub fn start_worker(
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut process = Process::begin();
     let listener = Listener::bind(config.worker_listen).map_err(|error| Failure::failed(&error))?;
-    let storage = Storage::open(config, "tbx-worker").await.map_err(|error| Failure::failed(&error))?;
     let cache = OpenCache::open(config).map_err(|error| Failure::failed(&error))?;
-    let buses = Buses::open(config, "tbx-worker", Some(&storage), None)
-        .await
-        .map_err(|error| Failure::failed(&error))?;
+    let Some((storage, buses)) = process.unless_asked_to_end(Box::pin(open(config))).await? else {
+        return Ok(());
+    };
     start_relay(&process, &storage, &buses);
     // What is being handled still appends to the outbox, so the relay ends after it.
     start_worker(&process, &storage, &cache, &buses, process.stops.relay.clone().drop_guard());
@@ -60,8 +59,10 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 
     let address = listener.local_addr();
     tracing::info!(service = "worker", addr = %address, "listening");
-    println!("The worker is running: http://{address}/health");
-    let front = Front::new(config, process.health.clone(), [address.port()]);
+    tell(format_args!("The worker is running: http://{address}/health"));
+    // Pages of the notifier call here.
+    let ports = [config.api_listen.port(), config.notifier_listen.port(), address.port()];
+    let front = Front::new(config, process.health.clone(), ports);
     storage.measure(front.metrics());
     cache.measure(front.metrics());
     buses.measure(front.metrics());
@@ -86,4 +87,12 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     // Held until here: a second signal ends at once.
     let _signal = asked.map_err(|error| Failure::failed(&error))?;
     ended.map_err(|error| Failure::failed(&error))
+}
+
+async fn open(config: &Config) -> Result<(Storage, Buses), Failure> {
+    let storage = Storage::open(config, "tbx-worker").await.map_err(|error| Failure::failed(&error))?;
+    let buses = Buses::open(config, "tbx-worker", Some(&storage), None)
+        .await
+        .map_err(|error| Failure::failed(&error))?;
+    Ok((storage, buses))
 }

@@ -77,6 +77,26 @@ impl Database {
         Ok(Self { pool: pool(options) })
     }
 
+    /// Whether the role may create databases, as [`open`](Self::open) does with one that is missing. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn may_create(options: &DatabaseOptions) -> Result<bool, StoreError> {
+        const ASKING: &str = "asking whether the role may create databases";
+        let mut connection = maintenance(options).await?;
+        let sql = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user";
+        within(ASKING, async {
+            let answer = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+            answer.map_err(|error| store_error(ASKING, error))
+        })
+        .await
+    }
+
     /// Begins a transaction. Dropped without a commit, it is rolled back.
     ///
     /// # Errors

@@ -148,7 +148,9 @@ impl Setup {
         let started = Instant::now();
         let services = services.to_vec();
         let mut child =
-            self.command_of(program, &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            self.command_of(program, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Nobody reads what is for people, which must not matter.
+        drop(child.stdout.take());
         let log = Arc::new(Mutex::new(Vec::new()));
         let (addresses, seen) = watch::channel(HashMap::new());
         let stderr = BufReader::new(child.stderr.take().unwrap());

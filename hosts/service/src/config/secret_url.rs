@@ -33,20 +33,22 @@ impl fmt::Debug for SecretUrl {
 /// Hides the password of a URL, and what follows a `?`, where drivers take passwords too.
 pub(super) fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let (rest, query) = match rest.split_once('?') {
-        Some((rest, _)) => (rest, "?***"),
-        None => (rest, ""),
+    // The last @: a password may have one that should have been escaped, and a ? or a / likewise.
+    let Some((user, host)) = rest.rsplit_once('@') else {
+        return format!("{scheme}://{}", without_query(rest));
     };
-    // The last @ of the authority: a password may have one that should have been escaped.
-    let rest = match rest.rsplit_once('@') {
-        Some((user, host)) => {
-            let name = user.split_once(':').map_or(user, |(name, _)| name);
-            let secret = if name.len() == user.len() { "" } else { ":***" };
-            format!("{name}{secret}@{host}")
-        }
-        None => rest.to_owned(),
-    };
-    format!("{scheme}://{rest}{query}")
+    let name = user.split([':', '@', '/', '?', '#']).next().unwrap_or_default();
+    let secret = if name.len() == user.len() { "" } else { ":***" };
+    // Past a ? nobody can say whether the @ ends a password or is within a parameter, and then what follows is a part of a secret.
+    let host = if user.contains('?') { "***".to_owned() } else { without_query(host) };
+    format!("{scheme}://{name}{secret}@{host}")
+}
+
+fn without_query(text: &str) -> String {
+    match text.split_once('?') {
+        Some((rest, _)) => format!("{rest}?***"),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +62,12 @@ mod tests {
             ("amqp://guest:guest@rabbit:5672/%2f", "amqp://guest:***@rabbit:5672/%2f"),
             ("redis://:p@ss@cache", "redis://:***@cache"),
             ("postgres://user@db/tbx?password=x", "postgres://user@db/tbx?***"),
+            ("redis://cache/0?password=x", "redis://cache/0?***"),
+            ("postgres://u:pa?ss@h/db", "postgres://u:***@***"),
+            ("postgres://u:p@a?ss@h/db", "postgres://u:***@***"),
+            ("postgres://u:pa?ss@h/db?sslmode=require", "postgres://u:***@***"),
+            ("postgres://u@h/db?password=pa@ss", "postgres://u:***@***"),
+            ("postgres://u:pa/s#s@h/db", "postgres://u:***@h/db"),
             ("http://localhost:5000", "http://localhost:5000"),
         ] {
             assert_eq!(masked(text), shown);

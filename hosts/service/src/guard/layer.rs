@@ -35,7 +35,8 @@ struct Rules {
 }
 
 impl Guard {
-    /// Guards with the settings. `own_ports` are those of all listeners, as bound: their pages may call each other.
+    /// Guards with the settings. `own_ports` are those of the listeners of all hosts: their pages may call each other. 0 stands for one that is not
+    /// known.
     #[must_use]
     pub fn new(config: &Config, own_ports: impl IntoIterator<Item = u16>) -> Self {
         let rules = Rules {

@@ -2,7 +2,7 @@
 
 use tbx_backends::{OpenHistory, Storage};
 use tbx_service::config::DatabaseUrl;
-use tbx_service::{Config, Failure};
+use tbx_service::{Config, Failure, tell};
 
 /// Brings the databases up to date.
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
@@ -10,7 +10,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let history = OpenHistory::open(config).await.map_err(|error| Failure::failed(&error))?;
     history.close().await;
     storage.close().await;
-    println!("The databases are up to date.");
+    tell("The databases are up to date.");
     Ok(())
 }
 
@@ -24,7 +24,8 @@ pub(crate) async fn status(config: &Config) -> Result<(), Failure> {
     }
     let steps = Storage::migrations(config).await.map_err(|error| Failure::failed(&error))?;
     for step in &steps {
-        println!("{:<26} {:<12} {}", step.set, step.name, if step.applied { "applied" } else { "missing" });
+        let state = if step.applied { "applied" } else { "missing" };
+        tell(format_args!("{:<26} {:<12} {state}", step.set, step.name));
     }
     if steps.iter().all(|step| step.applied) {
         Ok(())

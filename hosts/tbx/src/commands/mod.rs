@@ -1,5 +1,6 @@
 //! The admin commands.
 
+mod ask;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod healthcheck;

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use indicatif::{ProgressBar, ProgressStyle};
 use tbx_backends::Storage;
 use tbx_core::{Context, CreateStudentHandler, NoCache, StudentInput, UseCaseError};
-use tbx_service::{Config, Failure};
+use tbx_service::{Config, Failure, tell};
 
 /// What to create.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +97,7 @@ pub(crate) async fn run(config: &Config, seed: Seed) -> Result<(), Failure> {
     }
     progress.finish_and_clear();
     storage.close().await;
-    println!("{created} students created, {known} were there already.");
+    tell(format_args!("{created} students created, {known} were there already."));
     Ok(())
 }
 

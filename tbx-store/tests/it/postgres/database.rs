@@ -48,6 +48,9 @@ async fn a_database_that_may_not_be_created_is_missing_with_a_remedy() {
     let error = refused(&absent).await;
     assert_eq!(error.kind(), StoreErrorKind::Missing, "{error}");
     assert!(error.to_string().contains("createdb"), "{error}");
+    assert!(!Database::may_create(&options(&absent)).await.unwrap());
+    place.execute(&format!("ALTER ROLE {role} CREATEDB")).await;
+    assert!(Database::may_create(&options(&absent)).await.unwrap());
     place.execute(&format!("DROP ROLE {role}")).await;
 }
 

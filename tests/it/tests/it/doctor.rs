@@ -42,7 +42,9 @@ async fn a_database_is_described_whether_it_is_owned_or_not() {
     assert_eq!(code, Some(0), "{lines:#?}");
     assert!(lines["database"].contains("owned by a running process"), "{}", lines["database"]);
     assert!(lines["history"].contains("owned by a running process"), "{}", lines["history"]);
-    assert!(lines["api port"].contains("probably by the running process"), "{}", lines["api port"]);
+    for port in ["api port", "notifier port", "worker port"] {
+        assert!(lines[port].contains("in use by a running host"), "{}", lines[port]);
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Servers that are there and not as they must be: what the start says, what `doctor` says, and how often they are asked.
 
+use std::net::TcpListener;
+
 use tbx_it::{OwnServer, Places, Server, Setup, eventually};
 use tbx_services::{Keyspace, Relay};
 use tokio::task::JoinSet;
@@ -41,11 +43,35 @@ async fn doctor_finds_nothing_to_say_about_servers_that_are_as_they_should_be() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_finds_the_ports_of_running_hosts_to_be_theirs() {
+    let places = Places::new().await;
+    let mut setup = places.setup();
+    let mut hosts = Vec::new();
+    for service in ["api", "notifier", "worker"] {
+        let host = setup.start_host(service).await;
+        let variable = format!("TBX_{}_LISTEN", service.to_ascii_uppercase());
+        setup = setup.with(&variable, &host.address(service).to_string());
+        hosts.push(host);
+    }
+    let (code, lines) = examined(&setup, &[]).await;
+    assert_eq!(code, Some(0), "{lines:#?}");
+    for port in ["api port", "notifier port", "worker port"] {
+        assert!(lines[port].contains("in use by a running host"), "{}", lines[port]);
+    }
+    // Somebody else's, who does not even answer.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = setup.with("TBX_API_LISTEN", &other.local_addr().unwrap().to_string());
+    let (code, lines) = examined(&setup, &[]).await;
+    assert_eq!(code, Some(1), "{lines:#?}");
+    assert!(lines["api port"].contains("set TBX_API_LISTEN"), "{}", lines["api port"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_names_what_is_wrong_with_a_database() {
     let places = Places::new().await;
     let setup = places.setup();
     let told = told_of(&setup, "database").await;
-    assert!(told.starts_with("fail") && told.contains("createdb"), "{told}");
+    assert!(told.starts_with("ok") && told.contains("the first start creates it"), "{told}");
     places.migrated().await;
     places.database.execute("DROP TABLE students; DROP TABLE tbx_students_migrations").await;
     let told = told_of(&setup, "database").await;

@@ -1,8 +1,9 @@
 //! Hosts as processes of their own, on PostgreSQL, RabbitMQ and Redis.
 
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use http::Method;
 use serde_json::json;
 use tbx_bus::rabbitmq::{Exchange, RabbitMq, RabbitOptions};
 use tbx_bus::{Group, Subscriber, TopicPattern};
@@ -10,7 +11,7 @@ use tbx_it::{Client, Event, EventStream, Places, Tbx, eventually, within};
 use tbx_services::Relay;
 use tokio::task::JoinSet;
 
-use crate::support::{CHANGES, STUDENTS, ada, at_rest, created, nth, refused};
+use crate::support::{CHANGES, STUDENTS, ada, at_rest, created, nth, problem, refused};
 
 async fn next_change(stream: &mut EventStream) -> Event {
     loop {
@@ -38,7 +39,7 @@ async fn a_write_to_one_api_reaches_the_clients_of_every_notifier_at_the_same_po
     let student = created(&mut api[0].api(), &ada()).await;
     let id = student["id"].as_str().unwrap();
     let (path, change) = (format!("{STUDENTS}/{id}"), json!({ "lastName": "King" }));
-    let changed = api[1].api().json(http::Method::PATCH, &path, &change).await.unwrap();
+    let changed = api[1].api().json(Method::PATCH, &path, &change).await.unwrap();
     assert_eq!(changed.json()["version"], 2, "the other api knows it");
 
     let mut seen = Vec::new();
@@ -76,6 +77,25 @@ async fn a_read_tells_a_position_from_which_its_client_misses_nothing() {
         if event.json()["student"]["number"] == 2 {
             break;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pages_of_the_notifier_reach_api_and_worker_where_each_is_a_process() {
+    let places = Places::new().await;
+    let setup = places.setup();
+    let notifier = setup.start_host("notifier").await;
+    let setup = setup.with("TBX_NOTIFIER_LISTEN", &notifier.address("notifier").to_string());
+    let (api, worker) = (setup.start_host("api").await, setup.start_host("worker").await);
+    let page = format!("http://localhost:{}", notifier.address("notifier").port());
+    for (host, service, path) in [(&api, "api", STUDENTS), (&worker, "worker", "/health")] {
+        let mut client = Client::new(host.address(service));
+        let answer = client.send(Method::GET, path, &[("origin", &page)], "".into()).await.unwrap();
+        assert_eq!(answer.status, 200, "{service}: {answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), page, "{service}");
+        let foreign = [("origin", "http://localhost:9")];
+        let answer = client.send(Method::GET, path, &foreign, "".into()).await.unwrap();
+        problem(&answer, 403, "origin-not-allowed");
     }
 }
 
@@ -160,6 +180,40 @@ async fn a_host_waits_for_a_server_that_starts_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_is_asked_to_end_while_it_waits_for_a_server_and_does_so_at_once() {
+    let places = Places::new().await;
+    let relay = Relay::start(places.vhost.address()).await;
+    relay.refuse();
+    let setup = places.setup().with("TBX_BUS_URL", &places.vhost.url_through(&relay));
+    let together = setup.clone().with("TBX_DATABASE_URL", "sqlite:tbx.db").with("TBX_HISTORY_URL", "memory:");
+    for service in ["api", "worker", "notifier", "all"] {
+        let before = relay.accepted();
+        let host = if service == "all" { together.spawn() } else { setup.spawn_host(service) };
+        eventually("it has tried", || async {
+            if relay.accepted() > before { Ok(()) } else { Err(host.log()) }
+        })
+        .await;
+        let asked = Instant::now();
+        host.terminate().await;
+        let (status, log) = host.ended().await;
+        assert_eq!(status.code(), Some(0), "{service}: {log}");
+        assert!(asked.elapsed() < Duration::from_secs(5), "{service}: {:?}: {log}", asked.elapsed());
+    }
+}
+
+/// The end of a pipe that has gone is an error to whoever writes there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_runs_though_nobody_reads_what_it_says() {
+    let places = Places::new().await;
+    for service in ["api", "worker", "notifier"] {
+        let host = places.setup().start_host(service).await;
+        host.terminate().await;
+        let (status, log) = host.ended().await;
+        assert_eq!(status.code(), Some(0), "{service}: {log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topology_that_has_drifted_ends_the_start_and_the_difference_is_told() {
     let places = Places::new().await;
     let rabbit = RabbitMq::start(RabbitOptions::new(&places.vhost.url()).unwrap());
@@ -194,18 +248,20 @@ async fn a_schema_of_a_later_version_ends_the_start() {
 async fn a_host_rides_out_the_loss_of_every_server_and_says_so() {
     let places = Places::new().await;
     let (setup, relays) = places.relayed().await;
-    let (api, _worker) = (setup.start_host("api").await, setup.start_host("worker").await);
+    let (api, worker) = (setup.start_host("api").await, setup.start_host("worker").await);
     let notifier = setup.start_host("notifier").await;
     let mut stream = notifier.stream(CHANGES, None).await;
     within("connected", stream.next()).await.unwrap();
-    for (relay, host, service, check) in [
-        (&relays[0], &api, "api", "bus"),
-        (&relays[1], &api, "api", "database"),
-        (&relays[2], &notifier, "notifier", "history"),
+    for (relay, host, service, check, loss) in [
+        (&relays[0], &worker, "worker", "worker", "fail"),
+        (&relays[0], &notifier, "notifier", "bridge", "fail"),
+        (&relays[0], &api, "api", "bus", "warn"),
+        (&relays[1], &api, "api", "database", "fail"),
+        (&relays[2], &notifier, "notifier", "history", "fail"),
     ] {
         relay.refuse();
         relay.cut().await;
-        eventually("health shows the loss", || health_is(host, service, check, "fail")).await;
+        eventually("health shows the loss", || health_is(host, service, check, loss)).await;
         relay.accept();
         eventually("health shows the return", || health_is(host, service, check, "pass")).await;
     }
@@ -216,6 +272,26 @@ async fn a_host_rides_out_the_loss_of_every_server_and_says_so() {
             break;
         }
     }
+}
+
+/// What stands before the apis sends requests to those that are ready.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_without_rabbitmq_and_redis_is_ready_and_answers() {
+    let places = Places::new().await;
+    let (setup, [bus, _database, redis]) = places.relayed().await;
+    let api = setup.start_host("api").await;
+    for relay in [&bus, &redis] {
+        relay.refuse();
+        relay.cut().await;
+    }
+    eventually("health shows the loss", || health_is(&api, "api", "bus", "warn")).await;
+    let mut client = api.api();
+    let health = client.get("/health").await.unwrap();
+    assert_eq!((health.status, &health.json()["status"]), (200, &json!("warn")), "{health:?}");
+    let student = created(&mut client, &ada()).await;
+    let read = client.get(&format!("{STUDENTS}/{}", student["number"])).await.unwrap();
+    assert_eq!((read.status, read.json()["id"].clone()), (200, student["id"].clone()), "{read:?}");
+    assert_eq!(client.get("/health/ready").await.unwrap().status, 200);
 }
 
 async fn health_is(host: &Tbx, service: &str, check: &str, wanted: &str) -> Result<(), String> {

@@ -13,7 +13,10 @@ const MAX_SKEW: u64 = 5;
 pub(super) async fn database(url: &SecretUrl) -> Finding {
     match tbx_backends::database(url).await {
         Err(error) => Finding::fail("database", chain(&error), ""),
-        Ok(facts) => of_database(&facts, url),
+        Ok(None) => {
+            Finding::ok("database", format!("there is no database at {url} yet; the first start creates it"))
+        }
+        Ok(Some(facts)) => of_database(&facts, url),
     }
 }
 

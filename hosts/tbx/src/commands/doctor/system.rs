@@ -8,6 +8,7 @@ use tbx_service::config::DatabaseUrl;
 use tbx_service::{Config, limits};
 
 use super::Finding;
+use crate::commands::ask::ask;
 
 /// Files of the process beside its connections: databases, logs, listeners.
 const OTHER_FILES: u64 = 128;
@@ -46,6 +47,9 @@ fn port(name: &'static str, setting: &str, address: SocketAddr, owner: bool) -> 
             Finding::ok(name, format!("{address}, a free port is picked at each start"))
         }
         Ok(_) => Finding::ok(name, format!("{address} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_host(address) => {
+            Finding::ok(name, format!("{address} is in use by a running host of TBX"))
+        }
         Err(error) if error.kind() == ErrorKind::AddrInUse && owner => Finding::ok(
             name,
             format!("{address} is in use, probably by the running process that owns the database"),
@@ -56,6 +60,11 @@ fn port(name: &'static str, setting: &str, address: SocketAddr, owner: bool) -> 
             format!("free it, or set {setting} to another address"),
         ),
     }
+}
+
+/// Whether who listens there answers as the hosts do.
+fn is_host(address: SocketAddr) -> bool {
+    ask(address, "/health/live").is_ok_and(|answer| answer.is_ok() && answer.body() == r#"{"status":"pass"}"#)
 }
 
 pub(super) fn open_files(config: &Config) -> Finding {
