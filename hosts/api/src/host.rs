@@ -30,6 +30,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(&error))?;
     start_relay(&process, &storage, &buses);
     storage.watch(&process);
+    cache.watch(&process);
     buses.watch(&process);
 
     let address = listener.local_addr();
