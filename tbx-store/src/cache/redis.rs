@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_millis(250);
 /// How long nobody asks after a failure, but one who tries.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long nothing is read after an outage: others who could not write make up for it meanwhile.
-const CONVALESCENCE: Duration = Duration::from_secs(2);
+const CONVALESCENCE: Duration = Duration::from_secs(3);
 /// How long an entry stays after it was written, up to a tenth more.
 const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
 /// A cache in Redis, shared by processes. A clone is the same cache.
@@ -33,7 +33,7 @@ const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
 /// What a process could not put is remembered, and put before anything else is asked; when that is too much, a new *generation* begins, and no entry of
 /// an earlier one is read any more, by anybody. A process begins with that, too, because nobody knows what an earlier one has left undone. So whoever could
 /// not put an entry reads no older one afterwards. Other processes may, until the one that failed has reached Redis: [`keep_up`](Self::keep_up)
-/// sees to that within moments, and a process that was cut off itself reads nothing for 2 s after it.
+/// sees to that within moments, and a process that was cut off itself reads nothing for 3 s after it.
 ///
 /// For `rediss://` a process installs a crypto provider first, once: `rustls::crypto::ring::default_provider().install_default()`. Trusted are the authorities of
 /// the system, or those in the PEM file that the parameter `cacertfile` names: `rediss://host?cacertfile=FILE`.
