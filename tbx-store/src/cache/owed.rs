@@ -7,7 +7,7 @@ use super::Cached;
 /// How many entries are remembered one by one.
 const MAX_ENTRIES: usize = 256;
 /// How many bytes they may have, so that all of them fit into one call.
-const MAX_BYTES: usize = 64 << 10;
+const MAX_BYTES: usize = 128 << 10;
 
 /// What has to be made up for before anything is read again. It begins with everything: nobody knows what an earlier process has left undone.
 #[derive(Debug)]
