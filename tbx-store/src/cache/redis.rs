@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const CONVALESCENCE: Duration = Duration::from_secs(3);
 /// How long an entry stays after it was written, up to a tenth more.
 const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
+
 /// A cache in Redis, shared by processes. A clone is the same cache.
 ///
 /// Redis may be slow, full or gone: a call costs at most 250 ms then, and after a failure only one caller a second tries again, while all others are
