@@ -179,6 +179,9 @@ impl StoreError {
 ///   replaces what is there, and no state ever replaces the memory of its removal. Writers may come in any order.
 /// - **Never in the way.** A fault of the cache is its own to log and to count: reading answers
 ///   [`CacheLookup::Miss`], writing returns.
+/// - **Never left behind.** What could not be written is made up for: until it is, reading on this handle or a clone
+///   answers [`CacheLookup::Miss`] rather than something older. A cache that others share sees to it that they are not
+///   left behind for long either.
 /// - **Free to forget**, at any time; a student it does not remember is read from the store.
 /// - **Concurrent.** Any method may be called at any time from any task. What one call has written, the next call on
 ///   this handle or a clone sees, unless forgotten. A dropped future has written or not.
@@ -187,8 +190,8 @@ pub trait StudentCache: Debug + Send + Sync {
     /// What the cache knows of a student, by its id or its number.
     async fn get(&self, student: StudentRef) -> CacheLookup;
 
-    /// Remembers a student, unless something newer is there.
-    async fn put(&self, student: &Student);
+    /// Remembers a student, unless something newer is there. Tells whether this state, or a newer one, is at hand now.
+    async fn put(&self, student: &Student) -> bool;
 
     /// Remembers that a student was removed; `last` is the state its removal left behind.
     async fn remember_deleted(&self, last: &Student);
@@ -215,7 +218,9 @@ impl StudentCache for NoCache {
         CacheLookup::Miss
     }
 
-    async fn put(&self, _: &Student) {}
+    async fn put(&self, _: &Student) -> bool {
+        false
+    }
 
     async fn remember_deleted(&self, _: &Student) {}
 }

@@ -29,6 +29,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     };
     start_relay(&process, &storage, &buses);
     storage.watch(&process);
+    cache.watch(&process);
     buses.watch(&process);
 
     let address = listener.local_addr();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tbx_service::Config;
 use tbx_service::config::CacheUrl;
+use tbx_service::{Config, Process};
 use tbx_store::cache::{Cache, MemoryCache, RedisCache};
 use tbx_store::students::CachedStudents;
 
@@ -40,6 +40,15 @@ impl OpenCache {
                 Ok(Self::Redis(cache.map_err(|error| OpenError::of(SETTING)(error.into()))?))
             }
         }
+    }
+
+    /// Starts to look after it: what could not be written while a server was away is made up for.
+    pub fn watch(&self, process: &Process) {
+        let Self::Redis(cache) = self else { return };
+        let (cache, stop) = (cache.clone(), process.stops.watchers.clone());
+        process.tasks.spawn("cache", async move {
+            stop.run_until_cancelled(cache.keep_up()).await;
+        });
     }
 
     /// The students in it.

@@ -69,6 +69,7 @@ impl Parts {
         start_worker(process, storage, cache, buses, ());
         start_bridge(process, history, buses);
         storage.watch(process);
+        cache.watch(process);
         history.watch(process);
         buses.watch(process);
         start_hub(process, config, history)

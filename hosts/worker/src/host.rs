@@ -55,6 +55,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     // What is being handled still appends to the outbox, so the relay ends after it.
     start_worker(&process, &storage, &cache, &buses, process.stops.relay.clone().drop_guard());
     storage.watch(&process);
+    cache.watch(&process);
     buses.watch(&process);
 
     let address = listener.local_addr();

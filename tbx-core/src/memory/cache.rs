@@ -42,15 +42,16 @@ impl StudentCache for MemoryStudentCache {
         }
     }
 
-    async fn put(&self, student: &Student) {
+    async fn put(&self, student: &Student) -> bool {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries
             .get(&student.id)
             .is_some_and(|entry| entry.deleted || entry.student.revision() >= student.revision())
         {
-            return;
+            return true;
         }
         entries.insert(student.id, Entry { student: student.clone(), deleted: false });
+        true
     }
 
     async fn remember_deleted(&self, last: &Student) {
@@ -80,7 +81,7 @@ mod tests {
             (&second, &second),
             (&counted, &second),
         ] {
-            cache.put(put).await;
+            assert!(cache.put(put).await);
             assert_eq!(cache.get(first.id.into()).await, CacheLookup::Found(found.clone()));
             assert_eq!(cache.get(first.number.into()).await, CacheLookup::Found(found.clone()));
         }

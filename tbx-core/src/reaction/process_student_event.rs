@@ -34,7 +34,8 @@ impl ProcessStudentEventHandler {
     /// Counts an event, writes the cache through, and announces what is cached.
     ///
     /// The cache is written after the commit and on a redelivery too, so that a crash in between is mended by the next
-    /// delivery. Of a student that is gone nothing is announced.
+    /// delivery. A cache that cannot be written holds up nothing: it makes up for it later by itself. Nothing is announced
+    /// then, nor of a student that is gone.
     ///
     /// # Errors
     ///
@@ -50,8 +51,9 @@ impl ProcessStudentEventHandler {
             self.cache.remember_deleted(&event.student).await;
             return Ok(counted);
         }
-        if let Some(student) = &counted.student {
-            self.cache.put(student).await;
+        if let Some(student) = &counted.student
+            && self.cache.put(student).await
+        {
             self.announcer.announce_cached(&event, student, ctx).await.map_err(UseCaseError::Announce)?;
         }
         Ok(counted)
@@ -124,6 +126,19 @@ mod tests {
         }
         assert_eq!(students.notifications(), students.events());
         assert_eq!(cache.get(ada.id.into()).await, CacheLookup::Deleted);
+        assert!(announcer.announced().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_cached_is_counted_and_not_announced() {
+        let (students, _) = with_ada().await;
+        let announcer = RecordingAnnouncer::default();
+        let (store, voice) = (Arc::new(students.clone()), Arc::new(announcer.clone()));
+        let handler = ProcessStudentEventHandler::new(store, Arc::new(NoCache), voice);
+        let event = students.events().remove(0);
+        let counted = handler.execute(&ctx(), event.clone()).await.unwrap();
+        assert!(counted.first_time && counted.student.is_some());
+        assert_eq!(students.notifications(), [event]);
         assert!(announcer.announced().is_empty());
     }
 

@@ -9,6 +9,8 @@ use thiserror::Error;
 /// # Contract
 ///
 /// - `put` replaces an entry only by a newer version, atomically, so that a slow writer cannot bring back the past.
+/// - A `put` that failed or was dropped leaves nothing older behind: from then on no `get` of this value or a clone answers with an older version. A cache
+///   that is shared sees to it, as soon as it can, that no other process does either, and that the end of this one does not change that for ever.
 /// - An entry may disappear at any time; a cache is never the only place of anything.
 /// - A value of `None` is a *tombstone*: it says that the thing is gone, and keeps older versions out.
 /// - Any number of tasks may call at once; a clone shares the entries.
@@ -29,11 +31,11 @@ pub trait Cache: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get). Nothing older is read here afterwards.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has stored it or not.
+    /// A dropped future has stored it or not; nothing older is read here afterwards.
     async fn put(&self, key: &str, entry: Cached) -> Result<bool, CacheError>;
 }
 

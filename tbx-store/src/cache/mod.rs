@@ -5,7 +5,11 @@ mod address;
 mod contract;
 mod memory;
 #[cfg(feature = "redis")]
+mod owed;
+#[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod wire;
 
 pub use contract::{Cache, CacheError, CacheVersion, Cached};
 pub use memory::MemoryCache;

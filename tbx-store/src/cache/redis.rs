@@ -5,38 +5,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Script};
+use tokio::time::MissedTickBehavior;
 
-use super::{Cache, CacheError, CacheVersion, Cached, address};
+use super::owed::{Debt, Owed};
+use super::{Cache, CacheError, Cached, address, wire};
 use crate::StoreError;
 
 /// How long one call may take in all.
 const TIMEOUT: Duration = Duration::from_millis(250);
 /// How long nobody asks after a failure, but one who tries.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long nothing is read after an outage: others who could not write make up for it meanwhile.
+const CONVALESCENCE: Duration = Duration::from_secs(3);
 /// How long an entry stays after it was written, up to a tenth more.
 const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
-/// Two numbers of twenty digits, which compare as texts as they do as numbers, in every locale.
-const VERSION_LENGTH: usize = 40;
-const VALUE: u8 = b'v';
-const TOMBSTONE: u8 = b'x';
-
-/// One step: nobody comes between looking and writing.
-const PUT: &str = "\
-local stored = redis.call('GETRANGE', KEYS[1], 0, 39) \
-if #stored == 40 and stored >= ARGV[1] then return 0 end \
-redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'PX', ARGV[3]) \
-return 1";
 
 /// A cache in Redis, shared by processes. A clone is the same cache.
 ///
 /// Redis may be slow, full or gone: a call costs at most 250 ms then, and after a failure only one caller a second tries again, while all others are
 /// told at once that the cache is not available. It comes back by itself.
 ///
-/// Entries stay for an hour after they were written. What a process could not write while Redis was away may leave an older entry there for as long,
-/// unless something writes it again, as the worker does for each student.
+/// Entries stay for an hour after they were written.
+///
+/// # What could not be written
+///
+/// What a process could not put is remembered, and put before anything else is asked; when that is too much, a new *generation* begins, and no entry of
+/// an earlier one is read any more, by anybody. A process begins with that, too, because nobody knows what an earlier one has left undone. So whoever could
+/// not put an entry reads no older one afterwards. Other processes may, until the one that failed has reached Redis: [`keep_up`](Self::keep_up)
+/// sees to that within moments, and a process that was cut off itself reads nothing for 3 s after it.
 ///
 /// For `rediss://` a process installs a crypto provider first, once: `rustls::crypto::ring::default_provider().install_default()`. Trusted are the authorities of
 /// the system, or those in the PEM file that the parameter `cacertfile` names: `rediss://host?cacertfile=FILE`.
@@ -52,13 +50,17 @@ struct Shared {
     put: Script,
     /// Locked for the length of a look or a note, never across an await.
     state: Mutex<State>,
+    /// Whoever makes up for what is owed; one at a time, for a generation that begins twice would lose what was put in between.
+    turn: tokio::sync::Mutex<()>,
 }
 
-#[derive(Default)]
 struct State {
     manager: Option<ConnectionManager>,
     /// Since when calls fail, and until when nobody asks.
     failing: Option<Failing>,
+    /// When the last outage ended.
+    back: Option<Instant>,
+    owed: Owed,
 }
 
 #[derive(Clone, Copy)]
@@ -81,8 +83,9 @@ impl RedisCache {
             client,
             prefix: prefix.to_owned(),
             place,
-            put: Script::new(PUT),
-            state: Mutex::default(),
+            put: Script::new(wire::PUT),
+            state: Mutex::new(State { manager: None, failing: None, back: None, owed: Owed::everything() }),
+            turn: tokio::sync::Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -93,7 +96,7 @@ impl RedisCache {
         self.state().failing.is_none()
     }
 
-    /// Asks Redis for a sign of life.
+    /// Asks Redis for a sign of life, after making up for what could not be written.
     ///
     /// # Errors
     ///
@@ -106,12 +109,32 @@ impl RedisCache {
         self.ask(async |manager| redis::cmd("PING").query_async::<()>(manager).await).await
     }
 
+    /// Makes up for what could not be written as soon as Redis answers, also when nobody asks for anything, and notices outages when nobody does. Each
+    /// process runs it once, for as long as it uses the cache.
+    ///
+    /// # Cancel safety
+    ///
+    /// Never ends by itself; drop it to stop.
+    pub async fn keep_up(&self) {
+        let mut ticks = tokio::time::interval(TIMEOUT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            // That the cache went, and that it is back, is told already.
+            let _ = self.ping().await;
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key(&self, key: &str) -> String {
-        format!("{}{key}", self.shared.prefix)
+        format!("{}entry:{key}", self.shared.prefix)
+    }
+
+    fn generation(&self) -> String {
+        format!("{}generation", self.shared.prefix)
     }
 
     /// Asks, unless that failed a moment ago.
@@ -120,7 +143,11 @@ impl RedisCache {
         question: impl AsyncFnOnce(&mut ConnectionManager) -> Result<T, redis::RedisError>,
     ) -> Result<T, CacheError> {
         let mut manager = self.enter()?;
-        match tokio::time::timeout(TIMEOUT, question(&mut manager)).await {
+        let answer = async {
+            self.make_up(&mut manager).await?;
+            question(&mut manager).await
+        };
+        match tokio::time::timeout(TIMEOUT, answer).await {
             Ok(Ok(answer)) => {
                 self.answered();
                 Ok(answer)
@@ -131,6 +158,43 @@ impl RedisCache {
             })),
             Err(elapsed) => Err(self.failed(elapsed.into())),
         }
+    }
+
+    /// Writes what is owed; nothing is read before.
+    async fn make_up(&self, manager: &mut ConnectionManager) -> Result<(), redis::RedisError> {
+        if self.state().owed.is_nothing() {
+            return Ok(());
+        }
+        let _turn = self.shared.turn.lock().await;
+        loop {
+            let Some((debt, additions)) = self.state().owed.due() else { return Ok(()) };
+            match debt {
+                Debt::Everything => {
+                    // Whoever puts next begins another.
+                    redis::cmd("DEL").arg(self.generation()).query_async::<()>(manager).await?;
+                    tracing::debug!(cache = %self.shared.place, "cache begins a new generation");
+                }
+                Debt::Entries(entries) => {
+                    let entries = entries.iter().map(|(key, entry)| (key.as_str(), entry));
+                    self.write(manager, entries).await?;
+                }
+            }
+            self.state().owed.paid(additions);
+        }
+    }
+
+    /// Puts entries, and tells how many of them were newer.
+    async fn write(
+        &self,
+        manager: &mut ConnectionManager,
+        entries: impl Iterator<Item = (&str, &Cached)>,
+    ) -> Result<usize, redis::RedisError> {
+        let mut invocation = self.shared.put.key(self.generation());
+        invocation.arg(time_to_live()).arg(wire::generation());
+        for (key, entry) in entries {
+            invocation.key(self.key(key)).arg(wire::version(entry.version)).arg(wire::rest(entry));
+        }
+        invocation.invoke_async(manager).await
     }
 
     fn enter(&self) -> Result<ConnectionManager, CacheError> {
@@ -157,12 +221,17 @@ impl RedisCache {
         Ok(manager)
     }
 
+    fn is_convalescent(&self) -> bool {
+        self.state().back.is_some_and(|back| back.elapsed() < CONVALESCENCE)
+    }
+
     fn answered(&self) {
-        let failing = self.state().failing.take();
-        if let Some(failing) = failing {
-            let away_ms = failing.since.elapsed().as_millis() as u64;
-            tracing::info!(cache = %self.shared.place, away_ms, "cache answers again");
-        }
+        let mut state = self.state();
+        let Some(failing) = state.failing.take() else { return };
+        state.back = Some(Instant::now());
+        drop(state);
+        let away_ms = failing.since.elapsed().as_millis() as u64;
+        tracing::info!(cache = %self.shared.place, away_ms, "cache answers again");
     }
 
     fn failed(&self, error: Box<dyn std::error::Error + Send + Sync>) -> CacheError {
@@ -180,38 +249,43 @@ impl RedisCache {
     }
 }
 
+/// A put that may not have been carried out. Dropped, it is owed.
+struct Unwritten<'a> {
+    cache: &'a RedisCache,
+    key: &'a str,
+    entry: Option<Cached>,
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.cache.state().owed.add(self.key, entry);
+        }
+    }
+}
+
 #[async_trait]
 impl Cache for RedisCache {
     async fn get(&self, key: &str) -> Result<Option<Cached>, CacheError> {
-        let key = self.key(key);
-        let stored: Option<Vec<u8>> =
-            self.ask(async |manager| redis::cmd("GET").arg(key).query_async(manager).await).await?;
-        Ok(stored.and_then(decode))
+        if self.is_convalescent() {
+            return Ok(None);
+        }
+        let keys = [self.generation(), self.key(key)];
+        let (generation, stored): (Option<Vec<u8>>, Option<Vec<u8>>) =
+            self.ask(async |manager| redis::cmd("MGET").arg(&keys).query_async(manager).await).await?;
+        // The call itself may have been the first that was answered.
+        if self.is_convalescent() {
+            return Ok(None);
+        }
+        Ok(generation.zip(stored).and_then(|(generation, stored)| wire::decode(stored, &generation)))
     }
 
     async fn put(&self, key: &str, entry: Cached) -> Result<bool, CacheError> {
-        let mut invocation = self.shared.put.key(self.key(key));
-        let mut rest = vec![if entry.value.is_some() { VALUE } else { TOMBSTONE }];
-        rest.extend_from_slice(entry.value.as_deref().unwrap_or_default());
-        invocation.arg(encode(entry.version)).arg(rest).arg(time_to_live());
-        self.ask(async |manager| invocation.invoke_async(manager).await).await
-    }
-}
-
-fn encode(CacheVersion(first, second): CacheVersion) -> String {
-    format!("{first:020}{second:020}")
-}
-
-/// The entry; what somebody else wrote counts as absent.
-fn decode(stored: Vec<u8>) -> Option<Cached> {
-    let (version, rest) = stored.split_at_checked(VERSION_LENGTH)?;
-    let version = std::str::from_utf8(version).ok()?;
-    let (first, second) = version.split_at_checked(VERSION_LENGTH / 2)?;
-    let version = CacheVersion(first.parse().ok()?, second.parse().ok()?);
-    match *rest.first()? {
-        VALUE => Some(Cached { version, value: Some(Bytes::from(stored).slice(VERSION_LENGTH + 1..)) }),
-        TOMBSTONE => Some(Cached { version, value: None }),
-        _ => None,
+        let mut unwritten = Unwritten { cache: self, key, entry: Some(entry.clone()) };
+        let stored =
+            self.ask(async |manager| self.write(manager, std::iter::once((key, &entry))).await).await?;
+        unwritten.entry = None;
+        Ok(stored == 1)
     }
 }
 
@@ -233,20 +307,6 @@ impl fmt::Debug for RedisCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_compare_as_texts_as_they_do_as_numbers() {
-        let versions = [(0, 0), (0, u64::MAX), (1, 0), (9, 10), (10, 9), (u64::MAX, u64::MAX)];
-        let texts: Vec<_> = versions.map(|(a, b)| encode(CacheVersion(a, b))).into();
-        assert!(texts.is_sorted() && texts.iter().all(|text| text.len() == VERSION_LENGTH));
-    }
-
-    #[test]
-    fn what_somebody_else_wrote_counts_as_absent() {
-        for foreign in ["", "short", &"9".repeat(41), &"é".repeat(30), &format!("{}v", "x".repeat(40))] {
-            assert_eq!(decode(foreign.as_bytes().to_vec()), None, "{foreign}");
-        }
-    }
 
     #[test]
     fn a_password_is_shown_nowhere() {

@@ -71,6 +71,20 @@ pub async fn of_concurrent_puts_the_newest_stays(cache: &(impl Cache + Clone + '
     assert_eq!(cache.get("k").await.unwrap().map(|entry| entry.version), Some(CacheVersion(63, 0)));
 }
 
+/// Whoever stops waiting for a put does not read the past afterwards.
+pub async fn a_put_that_was_dropped_leaves_nothing_older(cache: &impl Cache) {
+    for version in 1..50 {
+        cache.put("k", entry((version, 0), "before")).await.unwrap();
+        tokio::select! {
+            biased;
+            _ = cache.put("k", entry((version, 1), "after")) => {}
+            () = std::future::ready(()) => {}
+        }
+        let read = cache.get("k").await.unwrap();
+        assert!(read.is_none_or(|entry| entry.version == CacheVersion(version, 1)), "{version}");
+    }
+}
+
 /// Stamps one test per behaviour; see [`conformance::cache`](crate::conformance::cache).
 #[macro_export]
 macro_rules! cache_conformance {
@@ -81,6 +95,7 @@ macro_rules! cache_conformance {
             only_a_newer_version_replaces_an_entry,
             a_tombstone_keeps_older_versions_out,
             of_concurrent_puts_the_newest_stays,
+            a_put_that_was_dropped_leaves_nothing_older,
         }
     };
     (@stamp #[$test:meta] $cache:expr; $($case:ident,)*) => {

@@ -10,7 +10,7 @@ use tbx_core::{CacheLookup, Student, StudentCache, StudentRef};
 
 use crate::cache::{Cache, CacheVersion, Cached};
 
-/// Keeps each student under its id and under its number. A cache that fails is gone on without; it tells of its outages itself.
+/// Keeps each student under its id and under its number. A cache that fails is gone on without; it tells of its outages itself, and makes up for them.
 #[derive(Clone)]
 pub struct CachedStudents {
     cache: Arc<dyn Cache>,
@@ -23,13 +23,16 @@ impl CachedStudents {
         Self { cache }
     }
 
-    async fn store(&self, student: &Student, version: CacheVersion, value: Option<Bytes>) {
+    async fn store(&self, student: &Student, version: CacheVersion, value: Option<Bytes>) -> bool {
+        let mut stored = true;
         for key in [key(StudentRef::Id(student.id)), key(StudentRef::Number(student.number))] {
             let entry = Cached { version, value: value.clone() };
             if let Err(error) = self.cache.put(&key, entry).await {
                 tracing::debug!(%error, cause = ?std::error::Error::source(&error), "student not cached");
+                stored = false;
             }
         }
+        stored
     }
 }
 
@@ -57,11 +60,14 @@ impl StudentCache for CachedStudents {
         body.and_then(|body| Student::try_from(body).ok()).map_or(CacheLookup::Miss, CacheLookup::Found)
     }
 
-    async fn put(&self, student: &Student) {
+    async fn put(&self, student: &Student) -> bool {
         let (version, updates) = student.revision();
         match serde_json::to_vec(&StudentBody::from(student)) {
             Ok(bytes) => self.store(student, CacheVersion(version.get(), updates), Some(bytes.into())).await,
-            Err(error) => tracing::warn!(%error, "student not encoded for the cache"),
+            Err(error) => {
+                tracing::warn!(%error, "student not encoded for the cache");
+                false
+            }
         }
     }
 

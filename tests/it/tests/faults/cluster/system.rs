@@ -27,6 +27,12 @@ impl Addresses {
         running.get(turn % running.len().max(1)).map(|(_, address)| **address)
     }
 
+    /// Where all hosts of this kind listen.
+    pub(super) fn all(&self, service: &str) -> Vec<SocketAddr> {
+        let addresses = self.0.lock().unwrap();
+        addresses.iter().filter(|((name, _), _)| *name == service).map(|(_, address)| *address).collect()
+    }
+
     fn set(&self, slot: Slot, address: Option<SocketAddr>) {
         let mut addresses = self.0.lock().unwrap();
         match address {

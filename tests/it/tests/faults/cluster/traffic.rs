@@ -130,6 +130,7 @@ impl Traffic {
         self.stop.store(true, Ordering::SeqCst);
         within("the writers end", async { while self.writers.join_next().await.is_some() {} }).await;
         let students = self.at_rest().await;
+        self.reads_agree(&students).await;
         let mut answered = self.answered.lock().await;
         resolve(&mut answered, &students);
         let wanted: usize = students.values().map(|version| usize::try_from(*version).unwrap()).sum();
@@ -174,6 +175,25 @@ impl Traffic {
             };
             assert!(begin.elapsed() < PATIENCE, "updates does not come to equal version: {waiting}");
             tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Each student, read one by one and through the cache, has the version that the list has, at every api.
+    async fn reads_agree(&self, students: &BTreeMap<String, u64>) {
+        for address in self.addresses.all("api") {
+            // Moments after an outage, one that could not write may not have made up for it yet.
+            eventually("nothing stale is read", || async {
+                let mut api = Client::new(address);
+                for (id, version) in students {
+                    let answer = api.get(&format!("/api/students/{id}")).await;
+                    let answer = answer.map_err(|error| error.to_string())?;
+                    if answer.status != 200 || answer.json()["version"] != *version {
+                        return Err(format!("version {version} is stored, read at {address}: {answer:?}"));
+                    }
+                }
+                Ok(())
+            })
+            .await;
         }
     }
 
