@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Cached;
+use super::CacheVersion;
 
-/// How many entries are remembered one by one.
-const MAX_ENTRIES: usize = 256;
+/// How many keys are remembered one by one.
+const MAX_KEYS: usize = 1_024;
 /// How many bytes they may have, so that all of them fit into one call.
 const MAX_BYTES: usize = 128 << 10;
 
@@ -19,8 +19,8 @@ pub(super) struct Owed {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Debt {
-    /// These entries are to be put.
-    Entries(HashMap<String, Cached>),
+    /// Under these keys, what is older than that is not to be read.
+    Keys(HashMap<String, CacheVersion>),
     /// All that is there may be too old.
     Everything,
 }
@@ -30,23 +30,21 @@ impl Owed {
         Self { debt: Debt::Everything, additions: 0 }
     }
 
-    /// Adds an entry. When there are too many, everything is owed.
-    pub(super) fn add(&mut self, key: &str, entry: Cached) {
+    /// Adds a version that could not be put. When there are too many, everything is owed.
+    pub(super) fn add(&mut self, key: &str, version: CacheVersion) {
         self.additions += 1;
-        let Debt::Entries(entries) = &mut self.debt else { return };
-        match entries.get_mut(key) {
-            Some(known) if known.version >= entry.version => {}
-            Some(known) => *known = entry,
-            None => drop(entries.insert(key.to_owned(), entry)),
+        let Debt::Keys(keys) = &mut self.debt else { return };
+        match keys.get_mut(key) {
+            Some(known) => *known = version.max(*known),
+            None => drop(keys.insert(key.to_owned(), version)),
         }
-        let bytes: usize = entries.iter().map(|(key, entry)| size(key, entry)).sum();
-        if entries.len() > MAX_ENTRIES || bytes > MAX_BYTES {
+        if keys.len() > MAX_KEYS || keys.keys().map(String::len).sum::<usize>() > MAX_BYTES {
             self.debt = Debt::Everything;
         }
     }
 
     pub(super) fn is_nothing(&self) -> bool {
-        matches!(&self.debt, Debt::Entries(entries) if entries.is_empty())
+        matches!(&self.debt, Debt::Keys(keys) if keys.is_empty())
     }
 
     /// What is to be paid, and what to call it afterwards; `None` when there is nothing.
@@ -58,13 +56,9 @@ impl Owed {
     /// covered.
     pub(super) fn paid(&mut self, additions: u64) {
         if self.additions == additions {
-            self.debt = Debt::Entries(HashMap::new());
+            self.debt = Debt::Keys(HashMap::new());
         }
     }
-}
-
-fn size(key: &str, entry: &Cached) -> usize {
-    key.len() + entry.value.as_ref().map_or(0, bytes::Bytes::len)
 }
 
 #[cfg(test)]
@@ -72,9 +66,7 @@ mod tests {
     use super::*;
     use crate::cache::CacheVersion;
 
-    fn entry(version: u64, bytes: usize) -> Cached {
-        Cached { version: CacheVersion(version, 0), value: Some(vec![0; bytes].into()) }
-    }
+    const FIRST: CacheVersion = CacheVersion(1, 0);
 
     fn nothing() -> Owed {
         let mut owed = Owed::everything();
@@ -84,33 +76,33 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_entry_of_a_key_is_owed() {
+    fn the_newest_version_of_a_key_is_owed() {
         let mut owed = nothing();
         for version in [2, 3, 1] {
-            owed.add("k", entry(version, 1));
+            owed.add("k", CacheVersion(version, 0));
         }
         let (debt, _) = owed.due().unwrap();
-        assert_eq!(debt, Debt::Entries(HashMap::from([("k".to_owned(), entry(3, 1))])));
+        assert_eq!(debt, Debt::Keys(HashMap::from([("k".to_owned(), CacheVersion(3, 0))])));
     }
 
     #[test]
     fn whoever_owes_too_much_owes_everything() {
-        let (mut many, mut large) = (nothing(), nothing());
-        for number in 0..=MAX_ENTRIES {
+        let (mut many, mut long) = (nothing(), nothing());
+        for number in 0..=MAX_KEYS {
             assert_ne!(many.debt, Debt::Everything);
-            many.add(&number.to_string(), entry(1, 1));
+            many.add(&number.to_string(), FIRST);
         }
         assert_eq!(many.debt, Debt::Everything);
-        large.add("k", entry(1, MAX_BYTES));
-        assert_eq!(large.debt, Debt::Everything);
+        long.add(&"k".repeat(MAX_BYTES + 1), FIRST);
+        assert_eq!(long.debt, Debt::Everything);
     }
 
     #[test]
     fn what_is_added_while_somebody_pays_stays() {
         let mut owed = nothing();
-        owed.add("a", entry(1, 1));
+        owed.add("a", FIRST);
         let (_, additions) = owed.due().unwrap();
-        owed.add("b", entry(1, 1));
+        owed.add("b", FIRST);
         owed.paid(additions);
         let (_, additions) = owed.due().unwrap();
         owed.paid(additions);

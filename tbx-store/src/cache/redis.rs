@@ -10,7 +10,7 @@ use redis::{Client, Script};
 use tokio::time::MissedTickBehavior;
 
 use super::owed::{Debt, Owed};
-use super::{Cache, CacheError, Cached, address, wire};
+use super::{Cache, CacheError, CacheVersion, Cached, address, wire};
 use crate::StoreError;
 
 /// How long one call may take in all.
@@ -31,8 +31,8 @@ const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
 ///
 /// # What could not be written
 ///
-/// What a process could not put is remembered, and put before anything else is asked; when that is too much, a new *generation* begins, and no entry of
-/// an earlier one is read any more, by anybody. A process begins with that, too, because nobody knows what an earlier one has left undone. So whoever could
+/// Of what a process could not put, key and version are remembered, and everything older is expelled before anything else is asked; when that is too
+/// much, a new *generation* begins, and no entry of an earlier one is read any more, by anybody. A process begins with that, too, because nobody knows what an earlier one has left undone. So whoever could
 /// not put an entry reads no older one afterwards. Other processes may, until the one that failed has reached Redis: [`keep_up`](Self::keep_up)
 /// sees to that within moments, and a process that was cut off itself reads nothing for 3 s after it.
 ///
@@ -48,6 +48,7 @@ struct Shared {
     prefix: String,
     place: String,
     put: Script,
+    expel: Script,
     /// Locked for the length of a look or a note, never across an await.
     state: Mutex<State>,
     /// Whoever makes up for what is owed; one at a time, for a generation that begins twice would lose what was put in between.
@@ -84,6 +85,7 @@ impl RedisCache {
             prefix: prefix.to_owned(),
             place,
             put: Script::new(wire::PUT),
+            expel: Script::new(wire::EXPEL),
             state: Mutex::new(State { manager: None, failing: None, back: None, owed: Owed::everything() }),
             turn: tokio::sync::Mutex::default(),
         };
@@ -160,7 +162,7 @@ impl RedisCache {
         }
     }
 
-    /// Writes what is owed; nothing is read before.
+    /// Pays what is owed; nothing is read before.
     async fn make_up(&self, manager: &mut ConnectionManager) -> Result<(), redis::RedisError> {
         if self.state().owed.is_nothing() {
             return Ok(());
@@ -174,27 +176,16 @@ impl RedisCache {
                     redis::cmd("DEL").arg(self.generation()).query_async::<()>(manager).await?;
                     tracing::debug!(cache = %self.shared.place, "cache begins a new generation");
                 }
-                Debt::Entries(entries) => {
-                    let entries = entries.iter().map(|(key, entry)| (key.as_str(), entry));
-                    self.write(manager, entries).await?;
+                Debt::Keys(keys) => {
+                    let mut expelling = self.shared.expel.arg(time_to_live());
+                    for (key, version) in &keys {
+                        expelling.key(self.key(key)).arg(wire::mark(*version));
+                    }
+                    expelling.invoke_async::<()>(manager).await?;
                 }
             }
             self.state().owed.paid(additions);
         }
-    }
-
-    /// Puts entries, and tells how many of them were newer.
-    async fn write(
-        &self,
-        manager: &mut ConnectionManager,
-        entries: impl Iterator<Item = (&str, &Cached)>,
-    ) -> Result<usize, redis::RedisError> {
-        let mut invocation = self.shared.put.key(self.generation());
-        invocation.arg(time_to_live()).arg(wire::generation());
-        for (key, entry) in entries {
-            invocation.key(self.key(key)).arg(wire::version(entry.version)).arg(wire::rest(entry));
-        }
-        invocation.invoke_async(manager).await
     }
 
     fn enter(&self) -> Result<ConnectionManager, CacheError> {
@@ -249,17 +240,18 @@ impl RedisCache {
     }
 }
 
-/// A put that may not have been carried out. Dropped, it is owed.
+/// A put that may not have been carried out. Dropped before it is known to be, it is owed.
 struct Unwritten<'a> {
     cache: &'a RedisCache,
     key: &'a str,
-    entry: Option<Cached>,
+    version: CacheVersion,
+    done: bool,
 }
 
 impl Drop for Unwritten<'_> {
     fn drop(&mut self) {
-        if let Some(entry) = self.entry.take() {
-            self.cache.state().owed.add(self.key, entry);
+        if !self.done {
+            self.cache.state().owed.add(self.key, self.version);
         }
     }
 }
@@ -281,11 +273,13 @@ impl Cache for RedisCache {
     }
 
     async fn put(&self, key: &str, entry: Cached) -> Result<bool, CacheError> {
-        let mut unwritten = Unwritten { cache: self, key, entry: Some(entry.clone()) };
-        let stored =
-            self.ask(async |manager| self.write(manager, std::iter::once((key, &entry))).await).await?;
-        unwritten.entry = None;
-        Ok(stored == 1)
+        let mut unwritten = Unwritten { cache: self, key, version: entry.version, done: false };
+        let mut invocation = self.shared.put.key(self.generation());
+        invocation.key(self.key(key)).arg(time_to_live()).arg(wire::generation());
+        invocation.arg(wire::version(entry.version)).arg(wire::rest(&entry));
+        let stored = self.ask(async |manager| invocation.invoke_async(manager).await).await?;
+        unwritten.done = true;
+        Ok(stored)
     }
 }
 

@@ -12,23 +12,36 @@ const HEAD: usize = VERSION + GENERATION;
 const VALUE: u8 = b'v';
 const TOMBSTONE: u8 = b'x';
 
-/// Puts any number of entries in one step: nobody comes between looking and writing. An entry of another generation is not read any more, and still
-/// keeps older versions out.
+/// What stands where the generation does when there is nothing to be read; no generation has this name.
+const NONE: &str = "--------------------------------";
+
+/// Puts an entry in one step: nobody comes between looking and writing. An entry of another generation is not read any more, and still keeps older
+/// versions out.
 ///
-/// Keys: the generation, then the entries. Arguments: milliseconds to live, a generation for when there is none, then version and rest of each entry.
+/// Keys: the generation, the entry. Arguments: milliseconds to live, a generation for when there is none, version, rest.
 pub(super) const PUT: &str = "\
 local generation = redis.call('GET', KEYS[1]) \
 if not generation then generation = ARGV[2] redis.call('SET', KEYS[1], generation) end \
-local stored = 0 \
-for i = 2, #KEYS do \
-local version = ARGV[2 * i - 1] \
-local head = redis.call('GETRANGE', KEYS[i], 0, 71) \
+local head = redis.call('GETRANGE', KEYS[2], 0, 71) \
 local held = string.sub(head, 1, 40) \
-if #head < 72 or held < version or (held == version and string.sub(head, 41) ~= generation) then \
-redis.call('SET', KEYS[i], version .. generation .. ARGV[2 * i], 'PX', ARGV[1]) \
-stored = stored + 1 \
-end end \
-return stored";
+if #head == 72 and (held > ARGV[3] or (held == ARGV[3] and string.sub(head, 41) == generation)) then return 0 end \
+redis.call('SET', KEYS[2], ARGV[3] .. generation .. ARGV[4], 'PX', ARGV[1]) \
+return 1";
+
+/// Leaves nothing older than given versions to be read, nor to be put.
+///
+/// Keys: the entries. Arguments: milliseconds to live, then for each entry the [`mark`] of its version.
+pub(super) const EXPEL: &str = "\
+for i = 1, #KEYS do \
+local head = redis.call('GETRANGE', KEYS[i], 0, 71) \
+if #head < 72 or string.sub(head, 1, 40) < string.sub(ARGV[i + 1], 1, 40) then \
+redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', ARGV[1]) \
+end end";
+
+/// What keeps everything older than that out, and is absent for whoever reads.
+pub(super) fn mark(of: CacheVersion) -> String {
+    version(of) + NONE
+}
 
 /// A name for a generation.
 pub(super) fn generation() -> String {
@@ -82,6 +95,8 @@ mod tests {
         };
         assert_eq!(decode(stored(&now), now.as_bytes()), Some(entry.clone()));
         assert_eq!(decode(stored(&generation()), now.as_bytes()), None);
+        assert_eq!(mark(entry.version).len(), HEAD);
+        assert_eq!(decode(mark(entry.version).into_bytes(), now.as_bytes()), None);
         for foreign in ["", "short", &"9".repeat(41), &"é".repeat(60), &format!("{}{now}v", "x".repeat(40))]
         {
             assert_eq!(decode(foreign.as_bytes().to_vec(), now.as_bytes()), None, "{foreign}");

@@ -7,50 +7,73 @@ use tbx_store::cache::{Cache, CacheVersion, Cached};
 
 use super::{DEADLINE, back, cache, entry, read_again, two};
 
+/// How long whoever was cut off reads nothing.
+const TIME: Duration = Duration::from_secs(3);
+
 #[tokio::test]
 async fn what_could_not_be_put_leaves_nothing_older_to_whoever_failed() {
     let keyspace = Keyspace::new();
-    let [(one, relay), _] = two(&keyspace).await;
-    one.put("k", entry(1)).await.unwrap();
+    let [(one, relay), (other, _relay)] = two(&keyspace).await;
+    for key in ["k", "other"] {
+        one.put(key, entry(1)).await.unwrap();
+    }
     relay.hold();
     assert!(one.put("k", entry(2)).await.is_err());
     // This one is not even tried.
     assert!(one.put("other", entry(2)).await.is_err());
     relay.release();
-    let reading = async {
-        loop {
-            match one.get("k").await {
-                Ok(Some(read)) => break assert_eq!(read, entry(2)),
-                Ok(None) | Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        }
-    };
-    tokio::time::timeout(DEADLINE, reading).await.expect("read again in time");
-    assert_eq!(one.get("other").await.unwrap(), Some(entry(2)));
+    back(&one).await;
+    assert_eq!(one.get("other").await.unwrap(), None);
+    assert_eq!(other.get("other").await.unwrap(), None);
+    assert!(!one.put("other", entry(1)).await.unwrap(), "the past is kept out");
+    assert!(one.put("other", entry(2)).await.unwrap());
+    assert_eq!(read_again(&one, "other").await, entry(2));
 }
 
 #[tokio::test]
-async fn what_one_process_could_not_put_the_others_read_as_soon_as_it_is_back() {
+async fn what_one_process_could_not_put_expels_what_is_older_for_the_others_as_soon_as_it_is_back() {
     let keyspace = Keyspace::new();
     let [(one, relay), (other, _relay)] = two(&keyspace).await;
     one.put("k", entry(1)).await.unwrap();
+    one.put("kept", entry(1)).await.unwrap();
     assert_eq!(other.get("k").await.unwrap(), Some(entry(1)));
     relay.refuse();
     relay.cut().await;
     assert!(one.put("k", entry(2)).await.is_err());
     relay.accept();
     // Nobody asks it for anything.
-    let keeping = tokio::spawn({
-        let one = one.clone();
-        async move { one.keep_up().await }
-    });
+    let keeping = tokio::spawn(async move { one.keep_up().await });
     let made_up = async {
-        while other.get("k").await.unwrap() != Some(entry(2)) {
+        while other.get("k").await.unwrap().is_some() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(DEADLINE, made_up).await.expect("made up for in time");
+    assert!(!other.put("k", entry(1)).await.unwrap());
+    assert_eq!(other.get("kept").await.unwrap(), Some(entry(1)), "nothing else is lost");
     keeping.abort();
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_change_and_could_not_be_put_does_not_come_back() {
+    let keyspace = Keyspace::new();
+    let [(writing, relay), (reading, relay_of_reading)] = two(&keyspace).await;
+    let third = cache(&keyspace.url(), &keyspace);
+    third.put("k", entry(1)).await.unwrap();
+    for relay in [&relay, &relay_of_reading] {
+        relay.refuse();
+        relay.cut().await;
+    }
+    assert!(reading.put("k", entry(1)).await.is_err());
+    assert!(writing.put("k", entry(2)).await.is_err());
+    for number in 0..2_000 {
+        assert!(writing.put(&format!("other {number}"), entry(2)).await.is_err());
+    }
+    relay.accept();
+    back(&writing).await;
+    relay_of_reading.accept();
+    back(&reading).await;
+    assert_eq!(third.get("k").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -62,7 +85,7 @@ async fn whoever_could_not_put_too_much_leaves_nothing_to_anybody() {
     one.put("kept", entry(3)).await.unwrap();
     relay.hold();
     assert!(one.put("k", gone).await.is_err());
-    for number in 0..1_000 {
+    for number in 0..2_000 {
         assert!(one.put(&format!("other {number}"), entry(2)).await.is_err());
     }
     relay.release();
@@ -91,7 +114,6 @@ async fn a_process_that_begins_believes_nothing_that_is_there() {
 
 #[tokio::test]
 async fn a_process_that_was_cut_off_gives_the_others_time_before_it_reads() {
-    const TIME: Duration = Duration::from_secs(3);
     let keyspace = Keyspace::new();
     let [(one, relay), (other, relay_of_other)] = two(&keyspace).await;
     one.put("k", entry(1)).await.unwrap();
@@ -114,5 +136,5 @@ async fn a_process_that_was_cut_off_gives_the_others_time_before_it_reads() {
     }
     relay.accept();
     back(&one).await;
-    assert_eq!(read_again(&other, "k").await, entry(2));
+    assert_eq!(other.get("k").await.unwrap(), None);
 }
