@@ -118,6 +118,9 @@ impl Group {
     ///
     /// More than there will ever be processes is good, since a consumer has whole partitions; each costs a queue, on a broker one with a disk
     /// behind it. The number can be changed only when the group is empty: keys move with it.
+    ///
+    /// When a partition changes hands, a broker may count what had been sent ahead to its old consumer as delivered once more. Let
+    /// [`with_delivery_limit`](Self::with_delivery_limit) leave room for that: more than the processes that will be started side by side.
     pub fn with_partitions(mut self, partitions: u32) -> Self {
         self.partitions = NonZeroU32::new(partitions).unwrap_or(NonZeroU32::MIN);
         self.with_single_active()

@@ -25,7 +25,7 @@ const PIECE: u32 = 500;
 const OF_A_QUEUE: usize = 10_000;
 
 /// Which letter: the number of one in the database, or group and message id of one on a broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LetterId {
     /// In the database.
     Stored(i64),

@@ -1,5 +1,7 @@
 //! A piece of the list of dead letters.
 
+use std::collections::HashSet;
+
 use poem::http::StatusCode;
 use serde::Deserialize;
 use tbx_backends::{Letter, LetterId};
@@ -42,7 +44,10 @@ impl Page {
     }
 
     /// The piece of `letters`, and the id to go on after, if there are more.
-    pub(crate) fn of(&self, letters: Vec<Letter>) -> Result<(Vec<Letter>, Option<LetterId>), Problem> {
+    pub(crate) fn of(&self, mut letters: Vec<Letter>) -> Result<(Vec<Letter>, Option<LetterId>), Problem> {
+        // One whose confirmation was lost is in its queue twice.
+        let mut seen = HashSet::new();
+        letters.retain(|letter| seen.insert(letter.id.clone()));
         let begin = match &self.after {
             None => 0,
             // One that is gone by now has left a gap between numbers.
@@ -110,6 +115,7 @@ mod tests {
         let ids = vec!["1", "2", "7", "g:a", "g:b", "h:a"];
         for limit in ["1", "2", "3", "5", "6", "1000"] {
             assert_eq!(walk(ids.clone(), limit, None), ids, "{limit}");
+            assert_eq!(walk(vec!["1", "g:a", "g:b", "g:a"], limit, None), ["1", "g:a", "g:b"], "{limit}");
         }
     }
 

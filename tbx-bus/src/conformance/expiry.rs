@@ -7,7 +7,7 @@ use super::steps::*;
 use crate::{Group, Reason, ReasonKind};
 
 /// Longer than a test takes to begin with a group, and shorter than it waits.
-const SHORT: Duration = Duration::from_secs(1);
+const SHORT: Duration = Duration::from_secs(4);
 
 fn passing(name: &str) -> Group {
     group(name, "pass.*").with_expiry(SHORT)

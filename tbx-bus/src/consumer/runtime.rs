@@ -139,6 +139,7 @@ struct Lanes<S> {
     keys: HashMap<tokio::task::Id, Arc<str>>,
     running: JoinSet<()>,
     /// Their keys count as busy.
+    returns_are_suspicious: bool,
     suspects: Suspects,
 }
 
@@ -163,6 +164,8 @@ where
             waiting: HashMap::new(),
             keys: HashMap::new(),
             running: JoinSet::new(),
+            // Where failures return to the bus, or partitions change hands, to have come back often is nothing unusual.
+            returns_are_suspicious: consumer.group.is_single_active() && consumer.group.partitions() == 1,
             suspects: Suspects::new(),
         }
     }
@@ -217,8 +220,7 @@ where
 
     /// Starts a delivery whose turn it is, unless it should rather wait.
     fn begin(&mut self, delivery: Delivery, key: Option<Arc<str>>) {
-        // Where failures return to the bus, to have come back often is nothing unusual.
-        if self.rules.keep_order && Suspects::is_one(&delivery) {
+        if self.returns_are_suspicious && Suspects::is_one(&delivery) {
             self.suspects.put(delivery, key);
         } else {
             self.start(delivery, key);
@@ -249,15 +251,17 @@ where
             Ok((id, ())) => *id,
             Err(error) => error.id(),
         };
-        self.suspects.ended(id);
-        let Some(key) = self.keys.remove(&id) else { return };
-        let next = self.waiting.get_mut(&key).and_then(VecDeque::pop_front);
-        match next {
-            Some(delivery) => self.begin(delivery, Some(key)),
-            None => {
-                self.waiting.remove(&key);
+        if let Some(key) = self.keys.remove(&id) {
+            let next = self.waiting.get_mut(&key).and_then(VecDeque::pop_front);
+            match next {
+                Some(delivery) => self.begin(delivery, Some(key)),
+                None => {
+                    self.waiting.remove(&key);
+                }
             }
         }
+        // After the next of the key was put there, or each of them would have a head start to wait for.
+        self.suspects.ended(id);
     }
 
     async fn drain(mut self) {

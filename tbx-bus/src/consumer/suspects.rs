@@ -14,8 +14,8 @@ const SUSPICIOUS: u32 = 3;
 /// How long the first one waits, so that what came with it goes ahead.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// What came back unsettled again and again, in a group whose failures are retried on their lanes: there only the end of a process or of a connection
-/// returns a message.
+/// What came back unsettled again and again, in a group whose failures are retried on their lanes and whose partitions do not change hands: there only the
+/// end of a process or of a connection returns a message.
 ///
 /// A process that ends takes everything with it that was under way, and a broker charges all of it. Suspects are tried one by one, after what is above
 /// suspicion, the less charged first. Among equals chance decides: in any fixed order those behind the culprit would be charged as often as it is, and given

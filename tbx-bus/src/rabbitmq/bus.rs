@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::balance::{self, Balance};
 use super::broadcast::{self, ListenerSource, Listening, Ring};
 use super::client::Broker;
-use super::keeper::{Keeper, Phase};
+use super::keeper::{Handover, Keeper, Phase};
 use super::mail::Mail;
 use super::outbox::Outgoing;
 use super::seat::Seat;
@@ -90,6 +90,7 @@ impl RabbitBus {
                 left: left.clone(),
                 closed: closed.clone(),
                 phase: Phase::Consuming,
+                handover: Handover::default(),
                 sending: JoinSet::new(),
                 failed: VecDeque::new(),
             };

@@ -41,6 +41,7 @@ pub(super) struct Keeper {
     /// Cancelled when the bus is closed.
     pub(super) closed: CancellationToken,
     pub(super) phase: Phase,
+    pub(super) handover: Handover,
     pub(super) sending: JoinSet<Sent>,
     /// Failed, and rejected a moment later.
     pub(super) failed: VecDeque<(Instant, Item)>,
@@ -49,6 +50,20 @@ pub(super) struct Keeper {
 /// How long a failed delivery stays before it is rejected. A delivery is dropped when its handler is, and often the consumer leaves in the same
 /// breath; rejected at once it would come back to the one that is leaving, and count once more.
 const BREATH: Duration = Duration::from_millis(10);
+
+/// How long a handover may wait for what is lent. All keys of the partition wait with it.
+const HANDOVER: Duration = Duration::from_secs(10);
+/// How long a partition stays that could not be handed over in time.
+const STAYS: Duration = Duration::from_secs(60);
+
+/// When to stop with something that is not to last.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    /// Waiting for what is lent.
+    until: Option<Instant>,
+    /// Keeping the partition after waiting in vain.
+    not_before: Option<Instant>,
+}
 
 /// How far a consumer is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +144,8 @@ impl Keeper {
             seat = Seat::take(&self.link, &self.group, &self.queue) => seat,
         };
         self.seat = seat.map_err(|error| Ended::Lost(error.context().to_owned()))?;
+        // They have returned with the channel.
+        self.failed.clear();
         self.phase = Phase::Consuming;
         self.shelf.set_shut(false);
         Ok(())
@@ -174,14 +191,21 @@ impl Keeper {
                         }
                     }
                 }
+                () = tokio::time::sleep_until(self.handover.until.unwrap_or_else(Instant::now)), if self.phase == Phase::HandingOver => {
+                    // A handler that takes its time, or waits for better times, must not hold up the other keys.
+                    self.phase = Phase::Consuming;
+                    self.handover.not_before = Some(Instant::now() + STAYS);
+                    self.shelf.set_shut(false);
+                }
                 () = balance.handing_over(partition), if self.phase == Phase::Consuming => {
                     self.phase = Phase::HandingOver;
+                    self.handover.until = Some(Instant::now() + HANDOVER);
                     balance.leaves(partition);
                     self.shelf.set_shut(true);
-                    // They return with the channel.
-                    self.failed.clear();
                 }
-                () = tokio::time::sleep_until(next_failed), if !self.failed.is_empty() => self.reject_failed().await?,
+                () = tokio::time::sleep_until(next_failed), if !self.failed.is_empty() && self.phase != Phase::HandingOver => {
+                    self.reject_failed().await?;
+                }
                 incoming = self.seat.stream.next(), if receiving => match incoming {
                     Some(Ok(incoming)) => self.receive(incoming).await?,
                     Some(Err(error)) => return Ok(Done::Ended(Ended::Lost(error::told(&error)))),
@@ -196,7 +220,8 @@ impl Keeper {
 
     async fn receive(&mut self, mut incoming: Incoming) -> lapin::Result<()> {
         let tag = incoming.delivery_tag;
-        if self.phase == Phase::Consuming {
+        if self.phase == Phase::Consuming && self.handover.not_before.is_none_or(|due| due <= Instant::now())
+        {
             self.balance.serves(self.partition);
         }
         let decoded = encode::decode(&mut incoming);
@@ -305,9 +330,8 @@ impl Keeper {
             return Ok(());
         }
         match self.phase {
-            Phase::Consuming => self.failed.push_back((Instant::now() + BREATH, item)),
-            // It would come straight back to us. It returns with the channel, in its place among the others.
-            Phase::HandingOver => {}
+            // During a handover it stays: rejected, it would come straight back to us. It returns with the channel, in its place among the others.
+            Phase::Consuming | Phase::HandingOver => self.failed.push_back((Instant::now() + BREATH, item)),
             Phase::Leaving if self.group.is_single_active() => {}
             Phase::Leaving => self.reject(item.tag).await?,
         }

@@ -206,8 +206,12 @@ impl Reader {
         std::future::poll_fn(|cx| self.poll_settled(cx)).await;
     }
 
-    /// Whether it is known where it begins, as a poll.
+    /// Whether it is known where it begins, as a poll. Who is to leave does not wait for that.
     pub fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.wake.register(cx.waker());
+        if self.wake.is_dismissed() {
+            return Poll::Ready(());
+        }
         let Some(question) = &mut self.question else { return Poll::Ready(()) };
         let head = self.hub.head();
         let (cursor, gap) = std::task::ready!(question.poll(self.hub.history.as_ref(), head, cx));

@@ -145,6 +145,29 @@ async fn a_hub_that_closes_does_not_wait_for_an_answer() {
 }
 
 #[tokio::test]
+async fn a_stream_that_waits_for_an_answer_ends_when_its_hub_drains() {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    let fixture = fixture().await;
+    let position = Position::new(fixture.history.bounds().epoch, 3);
+    let request = http::Request::get(format!("/?lastEventId={position}")).body(()).unwrap();
+    let body =
+        tbx_notify::sse::SseService::new(fixture.hub.clone()).oneshot(request).await.unwrap().into_body();
+    let collecting = tokio::spawn(body.collect());
+    within(async {
+        while fixture.hub.readers() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    fixture.hub.close();
+    let told = within(collecting).await.unwrap().unwrap().to_bytes();
+    let told = std::str::from_utf8(&told).unwrap();
+    assert!(told.contains("retry:") && told.contains(&position.to_string()), "{told}");
+}
+
+#[tokio::test]
 async fn a_stream_says_connected_and_a_gap_in_one_write_also_when_the_answer_comes_late() {
     use http_body_util::BodyExt;
     use tower::ServiceExt;

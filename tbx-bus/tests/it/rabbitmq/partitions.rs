@@ -216,6 +216,44 @@ async fn two_processes_share_the_partitions_and_no_key_loses_its_order_when_one_
     }
 }
 
+/// By the time a handover is given up, which is 10 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_held_for_long_does_not_hold_up_the_other_keys_of_its_partition() {
+    let harness = RabbitHarness::start().await;
+    let readers = spread().with_partitions(2);
+    let mut first = harness.bus.consume(&readers).await.unwrap();
+    for key in 0..KEYS {
+        publish(&harness.bus, keyed(key, 0)).await.unwrap();
+    }
+    // Of both partitions, so that neither can be handed over.
+    let mut held = Vec::new();
+    for _ in 0..KEYS {
+        held.push(next(&mut first).await);
+    }
+    let _second = harness.bus.consume(&readers).await.unwrap();
+    // Until the first has begun to hand over: then something of one partition does not come.
+    let (mut number, mut missing) = (KEYS, 0);
+    while missing == 0 {
+        for key in number..number + KEYS {
+            publish(&harness.bus, keyed(key, 0)).await.unwrap();
+        }
+        number += KEYS;
+        missing = KEYS;
+        while missing > 0
+            && let Ok(delivery) = tokio::time::timeout(Duration::from_secs(1), first.next()).await
+        {
+            delivery.unwrap().unwrap().ack().await.unwrap();
+            missing -= 1;
+        }
+    }
+    for _ in 0..missing {
+        soon(first.next()).await.unwrap().unwrap().ack().await.unwrap();
+    }
+    for delivery in held {
+        delivery.ack().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_event_goes_by_its_partition_key_and_a_message_that_two_patterns_match_comes_once() {
     let harness = RabbitHarness::start().await;

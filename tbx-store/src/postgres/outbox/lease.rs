@@ -39,6 +39,7 @@ impl PgOutbox {
         if first || found_left_behind {
             self.wake();
         }
+        within("looking for strays", find_strays(&mut connection)).await?;
         within("dropping empty estates", drop_empty(&mut connection, holder, own)).await?;
         self.shared.keep.give_back(connection).await;
         Ok(())
@@ -80,7 +81,6 @@ impl PgOutbox {
         estates: &mut HashMap<Uuid, i32>,
     ) -> Result<HashSet<Uuid>, StoreError> {
         let failed = |error| store_error("taking free estates", error);
-        sqlx::query(include_str!("strays.sql")).execute(&mut *connection).await.map_err(failed)?;
         let taken = sqlx::query(include_str!("adopt.sql"))
             .bind(holder)
             .bind(self.lease.as_secs_f64())
@@ -135,6 +135,13 @@ impl PgOutbox {
     pub(super) fn pace(&self) -> Duration {
         self.lease / 3
     }
+}
+
+/// Makes known what estates there are rows of; the next turn takes them.
+async fn find_strays(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let found = sqlx::query(include_str!("strays.sql")).execute(connection).await;
+    found.map_err(|error| store_error("looking for strays", error))?;
+    Ok(())
 }
 
 /// Drops estates taken over in which nothing is left. The next turn does not find them any more.
