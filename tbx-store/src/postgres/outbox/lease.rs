@@ -31,12 +31,13 @@ impl PgOutbox {
         let (own, mut estates) =
             within("renewing the lease", self.renew(&mut connection, holder, own)).await?;
         self.hold().renewed(own, estates.clone(), HashSet::new(), until);
+        let renewed = estates.len();
         let deserted =
             within("taking free estates", self.adopt(&mut connection, holder, &mut estates)).await?;
-        let found_left_behind = !deserted.is_empty();
+        let has_more = estates.len() > renewed;
         self.hold().renewed(own, estates, deserted, until);
         let first = self.shared.leased.send_if_modified(|leased| !std::mem::replace(leased, true));
-        if first || found_left_behind {
+        if first || has_more {
             self.wake();
         }
         within("looking for strays", find_strays(&mut connection)).await?;
