@@ -78,7 +78,8 @@ pub(crate) fn refused(error: &UseCaseError) -> Problem {
             StatusCode::UNPROCESSABLE_ENTITY,
             "key-reused",
             "Another request was carried out under this `Idempotency-Key`.",
-        ),
+        )
+        .with_error("#", "key-reused", "is not what was sent under this key before"),
         UseCaseError::KeyInUse => Problem::new(
             StatusCode::CONFLICT,
             "key-in-use",
