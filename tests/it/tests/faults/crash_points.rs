@@ -63,7 +63,7 @@ async fn ends_at(point: &str, committed: bool) {
 }
 
 /// The students of the `StudentCreated` notifications before a mark of our own: all there are so far.
-async fn notified_before(tbx: &tbx_it::Tbx, mark: u64) -> Vec<String> {
+pub(crate) async fn notified_before(tbx: &tbx_it::Tbx, mark: u64) -> Vec<String> {
     let body = serde_json::json!({ "topic": "test.mark", "event": "Mark", "data": mark });
     let answer = tbx.notifier().json(http::Method::POST, "/api/notifications", &body).await.unwrap();
     assert_eq!(answer.status, 202);

@@ -2,7 +2,9 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use tbx_it::{Client, EventStream, Places, Tbx, binary, eventually, within};
+use tbx_it::{Client, Places, binary, eventually, within};
+
+use crate::crash_points::notified_before;
 
 const ABORT: i32 = 6;
 
@@ -41,31 +43,10 @@ async fn ends_at(point: &str, committed: bool) {
     })
     .await;
     // What was handed over is in the queue of the notifiers before the mark is.
-    assert_eq!(told_before_a_mark(&notifier).await, wanted);
+    assert_eq!(notified_before(&notifier, 1).await, wanted);
     let letters =
         within("listing", setup.command(&["dead-letters", "list", "--json"]).output()).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&letters.stdout).trim(), "[]");
-}
-
-/// The students of the `StudentCreated` notifications before a mark of our own.
-async fn told_before_a_mark(notifier: &Tbx) -> Vec<String> {
-    let body = serde_json::json!({ "topic": "test.mark", "event": "Mark", "data": 1 });
-    let answer = notifier.notifier().json(http::Method::POST, "/api/notifications", &body).await.unwrap();
-    assert_eq!(answer.status, 202);
-    let path = "/api/notifications/stream?topics=student.created,test.mark&from=oldest";
-    let mut stream: EventStream = notifier.stream(path, None).await;
-    let mut names = Vec::new();
-    loop {
-        let event = within("the stream goes on to the mark", stream.next()).await.unwrap();
-        match event.event.as_str() {
-            "StudentCreated" => names.push(event.json()["student"]["lastName"].as_str().unwrap().to_owned()),
-            "Mark" => {
-                names.sort();
-                return names;
-            }
-            _ => {}
-        }
-    }
 }
 
 macro_rules! crash_points {
