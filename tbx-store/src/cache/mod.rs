@@ -3,6 +3,8 @@
 #[cfg(feature = "redis")]
 mod address;
 mod contract;
+#[cfg(feature = "redis")]
+mod line;
 mod memory;
 #[cfg(feature = "redis")]
 mod owed;

@@ -2,23 +2,18 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Script};
+use redis::Script;
+use redis::aio::ConnectionManager;
 use tokio::time::MissedTickBehavior;
 
+use super::line::{Line, TIMEOUT};
 use super::owed::{Debt, Owed};
 use super::{Cache, CacheError, CacheVersion, Cached, address, wire};
 use crate::StoreError;
 
-/// How long one call may take in all.
-const TIMEOUT: Duration = Duration::from_millis(250);
-/// How long nobody asks after a failure, but one who tries.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How long nothing is read after an outage: others who could not write make up for it meanwhile.
-const CONVALESCENCE: Duration = Duration::from_secs(3);
 /// How long an entry stays after it was written, up to a tenth more.
 const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
 
@@ -44,30 +39,14 @@ pub struct RedisCache {
 }
 
 struct Shared {
-    client: Client,
+    line: Line,
     prefix: String,
-    place: String,
     put: Script,
     expel: Script,
     /// Locked for the length of a look or a note, never across an await.
-    state: Mutex<State>,
+    owed: Mutex<Owed>,
     /// Whoever makes up for what is owed; one at a time, for a generation that begins twice would lose what was put in between.
     turn: tokio::sync::Mutex<()>,
-}
-
-struct State {
-    manager: Option<ConnectionManager>,
-    /// Since when calls fail, and until when nobody asks.
-    failing: Option<Failing>,
-    /// When the last outage ended.
-    back: Option<Instant>,
-    owed: Owed,
-}
-
-#[derive(Clone, Copy)]
-struct Failing {
-    since: Instant,
-    until: Instant,
 }
 
 impl RedisCache {
@@ -78,15 +57,12 @@ impl RedisCache {
     /// [`Invalid`](crate::StoreErrorKind::Invalid) when it is no such address, or asks for TLS and no crypto provider is installed, or its file of
     /// certificates cannot be used.
     pub fn new(url: &str, prefix: &str) -> Result<Self, StoreError> {
-        let client = address::client(url)?;
-        let place = client.get_connection_info().addr().to_string();
         let shared = Shared {
-            client,
+            line: Line::new(address::client(url)?),
             prefix: prefix.to_owned(),
-            place,
             put: Script::new(wire::PUT),
             expel: Script::new(wire::EXPEL),
-            state: Mutex::new(State { manager: None, failing: None, back: None, owed: Owed::everything() }),
+            owed: Mutex::new(Owed::everything()),
             turn: tokio::sync::Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -95,7 +71,7 @@ impl RedisCache {
     /// Whether the last call was answered; true before the first. For health checks, with [`ping`](Self::ping).
     #[must_use]
     pub fn is_available(&self) -> bool {
-        self.state().failing.is_none()
+        self.shared.line.is_available()
     }
 
     /// Asks Redis for a sign of life, after making up for what could not be written.
@@ -127,8 +103,8 @@ impl RedisCache {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn owed(&self) -> MutexGuard<'_, Owed> {
+        self.shared.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key(&self, key: &str) -> String {
@@ -144,37 +120,38 @@ impl RedisCache {
         &self,
         question: impl AsyncFnOnce(&mut ConnectionManager) -> Result<T, redis::RedisError>,
     ) -> Result<T, CacheError> {
-        let mut manager = self.enter()?;
+        let line = &self.shared.line;
+        let mut manager = line.enter()?;
         let answer = async {
             self.make_up(&mut manager).await?;
             question(&mut manager).await
         };
         match tokio::time::timeout(TIMEOUT, answer).await {
             Ok(Ok(answer)) => {
-                self.answered();
+                line.answered();
                 Ok(answer)
             }
-            Ok(Err(error)) => Err(self.failed(match address::remedy(&error) {
+            Ok(Err(error)) => Err(line.failed(match address::remedy(&error) {
                 Some(remedy) => format!("{remedy}: {error}").into(),
                 None => error.into(),
             })),
-            Err(elapsed) => Err(self.failed(elapsed.into())),
+            Err(elapsed) => Err(line.failed(elapsed.into())),
         }
     }
 
     /// Pays what is owed; nothing is read before.
     async fn make_up(&self, manager: &mut ConnectionManager) -> Result<(), redis::RedisError> {
-        if self.state().owed.is_nothing() {
+        if self.owed().is_nothing() {
             return Ok(());
         }
         let _turn = self.shared.turn.lock().await;
         loop {
-            let Some((debt, additions)) = self.state().owed.due() else { return Ok(()) };
+            let Some((debt, additions)) = self.owed().due() else { return Ok(()) };
             match debt {
                 Debt::Everything => {
                     // Whoever puts next begins another.
                     redis::cmd("DEL").arg(self.generation()).query_async::<()>(manager).await?;
-                    tracing::debug!(cache = %self.shared.place, "cache begins a new generation");
+                    tracing::debug!(cache = self.shared.line.place(), "cache begins a new generation");
                 }
                 Debt::Keys(keys) => {
                     let mut expelling = self.shared.expel.arg(time_to_live());
@@ -184,59 +161,8 @@ impl RedisCache {
                     expelling.invoke_async::<()>(manager).await?;
                 }
             }
-            self.state().owed.paid(additions);
+            self.owed().paid(additions);
         }
-    }
-
-    fn enter(&self) -> Result<ConnectionManager, CacheError> {
-        let now = Instant::now();
-        let mut state = self.state();
-        if let Some(failing) = &mut state.failing {
-            if now < failing.until {
-                return Err(CacheError("it did not answer a moment ago".into()));
-            }
-            // Whoever comes next finds that somebody tries already.
-            failing.until = now + PAUSE;
-        }
-        if let Some(manager) = &state.manager {
-            return Ok(manager.clone());
-        }
-        let config = ConnectionManagerConfig::new()
-            // Whoever comes next after the pause tries again; repetitions in here would only hide why it failed.
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(PAUSE))
-            .set_response_timeout(Some(TIMEOUT));
-        let manager = ConnectionManager::new_lazy_with_config(self.shared.client.clone(), config)
-            .map_err(|error| CacheError(error.into()))?;
-        state.manager = Some(manager.clone());
-        Ok(manager)
-    }
-
-    fn is_convalescent(&self) -> bool {
-        self.state().back.is_some_and(|back| back.elapsed() < CONVALESCENCE)
-    }
-
-    fn answered(&self) {
-        let mut state = self.state();
-        let Some(failing) = state.failing.take() else { return };
-        state.back = Some(Instant::now());
-        drop(state);
-        let away_ms = failing.since.elapsed().as_millis() as u64;
-        tracing::info!(cache = %self.shared.place, away_ms, "cache answers again");
-    }
-
-    fn failed(&self, error: Box<dyn std::error::Error + Send + Sync>) -> CacheError {
-        let now = Instant::now();
-        let mut state = self.state();
-        let since = state.failing.map_or(now, |failing| failing.since);
-        state.failing = Some(Failing { since, until: now + PAUSE });
-        // A connection that hangs is not asked again.
-        state.manager = None;
-        drop(state);
-        if since == now {
-            tracing::warn!(cache = %self.shared.place, error = %error, "cache does not answer, going on without it");
-        }
-        CacheError(error)
     }
 }
 
@@ -251,7 +177,7 @@ struct Unwritten<'a> {
 impl Drop for Unwritten<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.cache.state().owed.add(self.key, self.version);
+            self.cache.owed().add(self.key, self.version);
         }
     }
 }
@@ -259,14 +185,14 @@ impl Drop for Unwritten<'_> {
 #[async_trait]
 impl Cache for RedisCache {
     async fn get(&self, key: &str) -> Result<Option<Cached>, CacheError> {
-        if self.is_convalescent() {
+        if self.shared.line.is_convalescent() {
             return Ok(None);
         }
         let keys = [self.generation(), self.key(key)];
         let (generation, stored): (Option<Vec<u8>>, Option<Vec<u8>>) =
             self.ask(async |manager| redis::cmd("MGET").arg(&keys).query_async(manager).await).await?;
         // The call itself may have been the first that was answered.
-        if self.is_convalescent() {
+        if self.shared.line.is_convalescent() {
             return Ok(None);
         }
         Ok(generation.zip(stored).and_then(|(generation, stored)| wire::decode(stored, &generation)))
@@ -292,7 +218,7 @@ fn time_to_live() -> u64 {
 impl fmt::Debug for RedisCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisCache")
-            .field("place", &self.shared.place)
+            .field("place", &self.shared.line.place())
             .field("prefix", &self.shared.prefix)
             .finish_non_exhaustive()
     }
