@@ -36,7 +36,24 @@ fn fault(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// A server that is not there is told otherwise, on a network at least.
+/// A server that is not there is told otherwise, on a network at least. A firewall of this machine denies by EPERM, which no file does that is only read.
 fn is_missing_file(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+    const EPERM: i32 = 1;
+    match error.kind() {
+        io::ErrorKind::NotFound => true,
+        io::ErrorKind::PermissionDenied => error.raw_os_error() != Some(EPERM),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_firewall_is_not_taken_for_a_file_that_cannot_be_read() {
+        let (firewall, file) = (io::Error::from_raw_os_error(1), io::Error::from_raw_os_error(13));
+        assert_eq!(firewall.kind(), file.kind());
+        assert!(is_at_fault(&file) && !is_at_fault(&firewall));
+    }
 }
