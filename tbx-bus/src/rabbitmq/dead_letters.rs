@@ -10,7 +10,8 @@ use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 
 use super::bus::on_channel;
-use super::{RabbitMq, encode, error, letter, names, partitions};
+use super::outbox::Outgoing;
+use super::{RabbitMq, encode, error, frames, letter, names, partitions};
 use crate::{BusError, BusErrorKind, DeadLetter, Headers, MessageId, Reason, ReasonKind, Topic, cloudevents};
 
 /// How many letters are looked through.
@@ -102,7 +103,8 @@ impl DeadLetterQueue {
     ///
     /// # Errors
     ///
-    /// As [`count`](Self::count), and when the group's queue does not take it. The letter stays.
+    /// As [`count`](Self::count), and when the group's queue does not take it; [`TooLarge`](BusErrorKind::TooLarge) when another program sent it with
+    /// more than 8 KiB of headers, which only the broker itself can move, by a shovel. The letter stays.
     ///
     /// # Cancel safety
     ///
@@ -112,7 +114,7 @@ impl DeadLetterQueue {
         self.look(async |channel| {
             let Some(incoming) = self.find(channel, id).await? else { return Ok(false) };
             let tag = incoming.delivery_tag;
-            let again = again(incoming, &self.group, spread);
+            let again = again(incoming, &self.group, spread)?;
             self.broker.0.outbox.send(again).await?.accepted().await?;
             self.done_with(channel, tag).await?;
             Ok(true)
@@ -140,13 +142,15 @@ impl DeadLetterQueue {
 
     /// Looks at letters on a channel of its own. With the channel everything that was taken out and not done with goes back, in order.
     async fn look<T>(&self, look: impl AsyncFnOnce(&Channel) -> Result<T, BusError>) -> Result<T, BusError> {
-        let (link, channel, seen) = on_channel(&self.broker, "reading dead letters", look).await?;
+        // What fails has taken letters out, too.
+        let looked = async |channel: &Channel| Ok(look(channel).await);
+        let (link, channel, seen) = on_channel(&self.broker, "reading dead letters", looked).await?;
         tokio::select! {
             // Waited for, so that whoever looks next sees them all.
             _ = channel.close(200, "seen".into()) => {}
             () = link.lost().cancelled() => {}
         }
-        Ok(seen)
+        seen
     }
 
     async fn find(&self, channel: &Channel, id: &str) -> Result<Option<Incoming>, BusError> {
@@ -194,7 +198,7 @@ impl DeadLetterQueue {
 }
 
 /// The message of a letter, without what made it one.
-fn again(incoming: Incoming, group: &str, spread: bool) -> super::outbox::Outgoing {
+fn again(incoming: Incoming, group: &str, spread: bool) -> Result<Outgoing, BusError> {
     let topic = topic(&incoming);
     let mut headers = FieldTable::default();
     for (name, value) in incoming.properties.headers().iter().flat_map(FieldTable::inner) {
@@ -203,16 +207,17 @@ fn again(incoming: Incoming, group: &str, spread: bool) -> super::outbox::Outgoi
             headers.insert(name.clone(), value.clone());
         }
     }
+    frames::check(frames::bytes(&headers))?;
     letter::put(&mut headers, names::TOPIC, &topic);
     letter::put(&mut headers, names::REPLAYED, "true");
     let id = incoming.properties.message_id().as_ref().and_then(|id| MessageId::new(id.as_str()).ok());
     let send = if spread { letter::to_partition } else { letter::to_queue };
-    send(
+    Ok(send(
         group,
         incoming.properties.with_headers(headers),
         incoming.data.into(),
         id.unwrap_or_else(MessageId::generate),
-    )
+    ))
 }
 
 /// A dead letter as the broker keeps it.

@@ -11,6 +11,7 @@ use lapin::{Connection, ConnectionProperties};
 
 use super::RabbitOptions;
 use super::error::DialError;
+use super::frames::Frames;
 use super::state::Role;
 
 /// A connection that ends for certain when it is dropped.
@@ -25,15 +26,17 @@ pub(super) struct Dialled {
 }
 
 /// Connects, within the time allowed.
-pub(super) async fn dial(options: &RabbitOptions, role: Role) -> Result<Dialled, DialError> {
+pub(super) async fn dial(options: &RabbitOptions, role: Role, frames: Frames) -> Result<Dialled, DialError> {
     let runtime = lapin::runtime::default_runtime().map_err(|error| DialError::new(error, options))?;
     let name: LongString = format!("{} ({})", options.name, role.as_str()).into();
     let properties = ConnectionProperties::default().with_connection_name(name);
     let hold = Hold::default();
     let socket = Arc::clone(&hold.0);
     let authorities = options.authorities.clone();
+    let mut uri = options.uri.clone();
+    uri.query.frame_max = frames.max();
     let connecting = Connection::connector(
-        options.uri.clone(),
+        uri,
         runtime,
         async move |uri, runtime| {
             let stream = AsyncTcpStream::connect(&runtime, addresses(&uri).await?).await?;

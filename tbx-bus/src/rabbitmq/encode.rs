@@ -5,20 +5,21 @@ use lapin::BasicProperties;
 use lapin::message::Delivery as Incoming;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use super::names;
+use super::{frames, names};
 use crate::cloudevents::{self, CloudEventsError};
 use crate::{BusError, BusErrorKind, Headers, Message, Topic};
 
 /// The broker writes to disk what carries this mode.
 const PERSISTENT: u8 = 2;
 
-/// All headers of a message go into one frame; brokers close connections that send larger ones than agreed, which is 128 KiB.
-const MAX_HEADER_BYTES: usize = 100 * 1024;
-
 /// The properties that carry `message` beside its body, with its `slot` and `extra` headers of our own.
 ///
 /// Attributes are headers (the binding of CloudEvents for AMQP 1.0, whose application properties are the headers of 0-9-1), and those that
 /// AMQP has a property for are there too, so that consoles and other libraries show them.
+///
+/// # Errors
+///
+/// `TooLarge` when its own headers and attributes do not fit into a frame.
 pub(super) fn properties(
     message: &Message,
     slot: Option<&str>,
@@ -37,15 +38,10 @@ pub(super) fn properties(
         put(name, value);
     }
     cloudevents::for_each_attribute(message, |name, value| put(names::short(name), value));
+    frames::check(bytes)?;
     let slot = slot.map(|slot| (names::SLOT, slot));
     for (name, value) in extra.iter().copied().chain(slot) {
-        put(names::short(name), value);
-    }
-    if bytes > MAX_HEADER_BYTES {
-        return Err(BusError::new(
-            BusErrorKind::TooLarge,
-            format!("{bytes} bytes of headers where {MAX_HEADER_BYTES} are allowed"),
-        ));
+        headers.insert(names::short(name), AMQPValue::LongString(value.into()));
     }
     Ok(BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
@@ -197,7 +193,7 @@ mod tests {
         let message = |name: &str, value: &str| {
             Message::new(Topic::new("a.b").unwrap(), "Happened", "").with_header(name, value)
         };
-        for message in [message(&"n".repeat(256), ""), message("n", &"x".repeat(MAX_HEADER_BYTES))] {
+        for message in [message(&"n".repeat(256), ""), message("n", &"x".repeat(frames::MAX_HEADER_BYTES))] {
             assert_eq!(properties(&message, None, &[]).unwrap_err().kind(), BusErrorKind::TooLarge);
         }
     }

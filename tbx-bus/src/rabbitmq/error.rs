@@ -11,6 +11,7 @@ use crate::{BusError, BusErrorKind};
 const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
 const PRECONDITION_FAILED: u16 = 406;
+const FRAME_ERROR: u16 = 501;
 const NOT_ALLOWED: u16 = 530;
 
 /// Why one try to connect failed.
@@ -121,6 +122,11 @@ pub(super) fn ends_connection(error: &lapin::Error) -> bool {
     let of_a_channel =
         matches!(error.kind(), ErrorKind::InvalidChannel(_) | ErrorKind::InvalidChannelState(..));
     !of_a_channel && !error.is_amqp_soft_error()
+}
+
+/// Whether a connection ended because a frame was larger than agreed.
+pub(super) fn is_large_frame(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(told) if told.get_id() == FRAME_ERROR)
 }
 
 pub(super) fn is_missing(error: &lapin::Error) -> bool {

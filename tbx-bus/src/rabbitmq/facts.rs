@@ -10,6 +10,7 @@ use lapin::tcp::AsyncTcpStream;
 use super::RabbitOptions;
 use super::dial::{self, Dialled};
 use super::error::{self, DialError};
+use super::frames::Frames;
 use super::state::Role;
 use crate::BusError;
 
@@ -49,7 +50,7 @@ impl RabbitOptions {
     /// Cancel safe.
     pub async fn probe(&self) -> Result<BrokerFacts, BusError> {
         let Dialled { connection, hold: _hold } =
-            dial::dial(self, Role::Consuming).await.map_err(DialError::into_bus_error)?;
+            dial::dial(self, Role::Consuming, Frames::Small).await.map_err(DialError::into_bus_error)?;
         let opened = connection.create_channel().await;
         opened.map_err(|error| error::of_channel(error, "opening a channel"))?;
         say_goodbye(self, &connection).await;

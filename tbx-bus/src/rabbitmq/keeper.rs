@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::balance::Balance;
-use super::mail::Mail;
+use super::mail::{Mail, Original};
 use super::seat::Seat;
 use super::settle::Command;
 use super::shelf::{Ended, Item, Shelf};
@@ -86,7 +86,7 @@ enum Done {
 pub(super) struct Sent {
     tag: u64,
     item: Option<Item>,
-    outcome: Result<(), BusError>,
+    outcome: Result<Original, BusError>,
     answer: Option<oneshot::Sender<Result<(), BusError>>>,
 }
 
@@ -239,8 +239,8 @@ impl Keeper {
                     letter::unreadable(&incoming, self.group.name(), self.mail.exchange.name(), &detail);
                 let (mail, link) = (self.mail.clone(), Arc::clone(&self.link));
                 self.sending.spawn(async move {
-                    mail.insist(&link, || Ok(letter.clone())).await;
-                    Sent { tag, item: None, outcome: Ok(()), answer: None }
+                    let original = mail.insist(&link, letter).await;
+                    Sent { tag, item: None, outcome: Ok(original), answer: None }
                 });
                 return Ok(());
             }
@@ -289,7 +289,7 @@ impl Keeper {
                 let (mail, link, tag) = (self.mail.clone(), Arc::clone(&self.link), item.tag);
                 let millis = retry::rung(delay);
                 self.sending.spawn(async move {
-                    let outcome = mail.put_off(&link, &item, millis).await;
+                    let outcome = mail.put_off(&link, &item, millis).await.map(|()| Original::Superfluous);
                     Sent { tag, item: Some(item), outcome, answer }
                 });
             }
@@ -333,7 +333,7 @@ impl Keeper {
             // During a handover it stays: rejected, it would come straight back to us. It returns with the channel, in its place among the others.
             Phase::Consuming | Phase::HandingOver => self.failed.push_back((Instant::now() + BREATH, item)),
             Phase::Leaving if self.group.is_single_active() => {}
-            Phase::Leaving => self.reject(item.tag).await?,
+            Phase::Leaving => self.reject(item.tag, Rejected::ForNow).await?,
         }
         Ok(())
     }
@@ -344,7 +344,7 @@ impl Keeper {
                 self.failed.push_front((due, item));
                 break;
             }
-            self.reject(item.tag).await?;
+            self.reject(item.tag, Rejected::ForNow).await?;
         }
         Ok(())
     }
@@ -356,8 +356,8 @@ impl Keeper {
         self.sending.spawn(async move {
             let reason =
                 Reason::new(ReasonKind::DeliveryLimit, "returned unsettled as often as the group allows");
-            mail.insist(&link, || mail.letter(&item, &reason, attempts)).await;
-            Sent { tag, item: Some(item), outcome: Ok(()), answer: None }
+            let original = mail.insist(&link, mail.letter(&item, &reason, attempts)).await;
+            Sent { tag, item: Some(item), outcome: Ok(original), answer: None }
         });
     }
 
@@ -365,11 +365,14 @@ impl Keeper {
     async fn conclude(&mut self, sent: Sent) -> lapin::Result<()> {
         let Sent { tag, item, outcome, answer } = sent;
         match outcome {
-            Ok(()) => {
+            Ok(original) => {
                 if let Some(item) = &item {
                     self.mail.released.forget(&self.group.name, item.message.id());
                 }
-                self.ack(tag).await?;
+                match original {
+                    Original::Superfluous => self.ack(tag).await?,
+                    Original::ForTheBroker => self.reject(tag, Rejected::ForGood).await?,
+                }
                 tell(answer, Ok(()));
             }
             Err(error) => {
@@ -391,7 +394,7 @@ impl Keeper {
             self.receive(incoming).await?;
         }
         for (_, item) in std::mem::take(&mut self.failed) {
-            self.reject(item.tag).await?;
+            self.reject(item.tag, Rejected::ForNow).await?;
         }
         for item in self.shelf.clear() {
             self.mail.released.add(&self.group.name, item.message.id());
@@ -404,14 +407,24 @@ impl Keeper {
         self.seat.channel.basic_ack(tag, BasicAckOptions { multiple: false }).await
     }
 
-    async fn reject(&self, tag: u64) -> lapin::Result<()> {
-        self.seat.channel.basic_reject(tag, BasicRejectOptions { requeue: true }).await
+    async fn reject(&self, tag: u64, rejected: Rejected) -> lapin::Result<()> {
+        let requeue = rejected == Rejected::ForNow;
+        self.seat.channel.basic_reject(tag, BasicRejectOptions { requeue }).await
     }
 
     /// From 4.3 on the broker counts a rejection as a failed delivery, and this not.
     async fn nack(&self, tag: u64) -> lapin::Result<()> {
         self.seat.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
     }
+}
+
+/// What the broker does with a message that was not handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rejected {
+    /// It returns to its queue.
+    ForNow,
+    /// It goes to the dead letters.
+    ForGood,
 }
 
 fn tell(answer: Option<oneshot::Sender<Result<(), BusError>>>, outcome: Result<(), BusError>) {

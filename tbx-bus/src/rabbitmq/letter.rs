@@ -6,7 +6,7 @@ use lapin::types::{AMQPValue, FieldTable};
 
 use super::outbox::Outgoing;
 use super::shelf::Item;
-use super::{encode, names, partitions};
+use super::{encode, frames, names, partitions};
 use crate::{BusError, Message, MessageId, Reason};
 
 /// A letter about a message of a group.
@@ -35,15 +35,21 @@ pub(super) fn letter(
 }
 
 /// A letter about something that cannot be read, as it came.
-pub(super) fn unreadable(incoming: &Incoming, group: &str, exchange: &str, detail: &str) -> Outgoing {
+pub(super) fn unreadable(
+    incoming: &Incoming,
+    group: &str,
+    exchange: &str,
+    detail: &str,
+) -> Result<Outgoing, BusError> {
     let mut headers = incoming.properties.headers().clone().unwrap_or_default();
+    frames::check(frames::bytes(&headers))?;
     let topic = incoming.routing_key.as_str();
     for (name, value) in [
         (names::TOPIC, topic),
         (names::EXCHANGE, exchange),
         (names::ATTEMPTS, "0"),
         (names::REASON, crate::ReasonKind::Unreadable.as_str()),
-        (names::DETAIL, detail),
+        (names::DETAIL, cut(detail)),
     ] {
         put(&mut headers, name, value);
     }
@@ -65,7 +71,7 @@ pub(super) fn unreadable(incoming: &Incoming, group: &str, exchange: &str, detai
     if let Some(kind) = incoming.properties.kind() {
         properties = properties.with_type(kind.clone());
     }
-    to_queue(&names::dead(group), properties, incoming.data.clone().into(), id)
+    Ok(to_queue(&names::dead(group), properties, incoming.data.clone().into(), id))
 }
 
 /// A message that rests on a rung before its group gets it again.
@@ -122,9 +128,9 @@ pub(super) fn put(headers: &mut FieldTable, name: &str, value: &str) {
     headers.insert(names::short(name), AMQPValue::LongString(value.into()));
 }
 
-/// Details come from errors, which may print anything.
+/// Details come from errors, which may print anything, and a letter has to fit into a frame.
 fn cut(detail: &str) -> &str {
-    const MAX: usize = 8 * 1024;
+    const MAX: usize = 4 * 1024;
     let mut end = detail.len().min(MAX);
     while !detail.is_char_boundary(end) {
         end -= 1;

@@ -17,6 +17,15 @@ use crate::{Backoff, BusError, BusErrorKind, Group, Reason};
 /// A rung that was declared so recently is there; it is kept for much longer.
 const RUNG_FRESH: Duration = Duration::from_secs(3600);
 
+/// What is to become of a message that was to be sent elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Original {
+    /// A copy is there.
+    Superfluous,
+    /// Its headers are too large for a copy. The broker has what it takes to move it to the dead letters.
+    ForTheBroker,
+}
+
 /// The rungs that this process has declared, by name, and when.
 pub(super) type Rungs = Mutex<HashMap<String, Instant>>;
 
@@ -41,26 +50,30 @@ impl Mail {
         item: &Item,
         reason: &Reason,
         attempts: u32,
-    ) -> Result<(), BusError> {
-        let letter = self.letter(item, reason, attempts)?;
+    ) -> Result<Original, BusError> {
+        let letter = match self.letter(item, reason, attempts) {
+            Ok(letter) => letter,
+            Err(error) => return Ok(self.leave_to_the_broker(&error)),
+        };
         match self.send(letter.clone()).await {
             Err(error) if error.kind() == BusErrorKind::Unroutable => {
                 self.declare_dead_letters(link).await?;
-                self.send(letter).await
+                self.send(letter).await?;
             }
-            sent => sent,
+            sent => sent?,
         }
+        Ok(Original::Superfluous)
     }
 
     /// Sends a letter that nobody waits for, for as long as it takes. Meanwhile the original is not settled, so nothing is lost when this ends.
-    pub(super) async fn insist(&self, link: &Link, letter: impl Fn() -> Result<Outgoing, BusError>) {
+    pub(super) async fn insist(&self, link: &Link, letter: Result<Outgoing, BusError>) -> Original {
+        let letter = match letter {
+            Ok(letter) => letter,
+            Err(error) => return self.leave_to_the_broker(&error),
+        };
         let (backoff, mut failures) = (Backoff::standard(), 0);
         loop {
-            let sent = match letter() {
-                Ok(letter) => self.send(letter).await,
-                Err(error) => Err(error),
-            };
-            let Err(error) = sent else { return };
+            let Err(error) = self.send(letter.clone()).await else { return Original::Superfluous };
             tracing::warn!(group = self.group.name(), %error, "dead letter not stored yet");
             if error.kind() == BusErrorKind::Unroutable
                 && let Err(error) = self.declare_dead_letters(link).await
@@ -70,6 +83,11 @@ impl Mail {
             failures += 1;
             tokio::time::sleep(backoff.delay(failures)).await;
         }
+    }
+
+    fn leave_to_the_broker(&self, error: &BusError) -> Original {
+        tracing::warn!(group = self.group.name(), %error, "the broker itself moves a message to the dead letters, without our reason");
+        Original::ForTheBroker
     }
 
     /// Puts a message on a rung of the ladder.

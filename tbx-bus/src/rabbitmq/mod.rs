@@ -35,6 +35,9 @@
 //!   `<group>.partitions` and then the queues, and declare.
 //! - A group with an expiry is gone some seconds later than that. Its dead letters live as long as it has consumers, and then as long as itself.
 //! - A retry comes after its delay and before twice that, at the latest after 1.8 hours.
+//! - The headers of a message and its attributes have 8 KiB, so that they fit into a frame of 16 KiB. What another program sends with more is delivered all the
+//!   same, after the connection that consumes was made anew with the frames of the broker. It returns to its group instead of being put off, and the broker itself
+//!   moves it to the dead letters, without our reason.
 //! - A message that is no CloudEvent goes to the dead letters of the groups that it reached, as it came, and holds up nothing.
 //! - A pattern that writes a private word out beside wildcards may make the broker route a little more than is wanted. The consumer acknowledges the
 //!   surplus unseen.
@@ -50,6 +53,7 @@ mod encode;
 mod error;
 mod exchange;
 mod facts;
+mod frames;
 mod group_state;
 mod keeper;
 mod lease;

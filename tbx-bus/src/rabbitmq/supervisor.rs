@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::RabbitOptions;
 use super::dial::{Dialled, dial};
+use super::frames::Frames;
 use super::state::{Counters, LinkState, Role, States, count};
 use crate::{Backoff, BusError, BusErrorKind};
 
@@ -160,14 +161,14 @@ impl Supervisor {
     }
 
     async fn keep_connected(&self) {
-        let mut failures = 0;
+        let (mut failures, mut frames) = (0, Frames::Small);
         loop {
             let start = Instant::now();
-            let (why, needs_a_person) = match dial(&self.options, self.role).await {
+            let (why, needs_a_person) = match dial(&self.options, self.role, frames).await {
                 Ok(dialled) => {
                     count(&self.counters.connected);
                     tracing::info!(broker = %self.options, role = self.role.as_str(), "connected");
-                    let why = self.watch_over(dialled).await;
+                    let why = self.watch_over(dialled, &mut frames).await;
                     count(&self.counters.disconnected);
                     (why, false)
                 }
@@ -198,7 +199,7 @@ impl Supervisor {
     }
 
     /// Lends the connection to everyone until it is lost, and tells why it was.
-    async fn watch_over(&self, dialled: Dialled) -> String {
+    async fn watch_over(&self, dialled: Dialled, frames: &mut Frames) -> String {
         // The only listener: lapin shares its events out among listeners, one event to one of them.
         let mut events = dialled.connection.events_listener();
         let link = Arc::new(Link {
@@ -235,6 +236,9 @@ impl Supervisor {
                 }
                 // Lapin tells errors of channels here too.
                 Some(Event::Error(error)) if super::error::ends_connection(&error) => {
+                    if super::error::is_large_frame(&error) {
+                        *frames = Frames::AsTheBroker;
+                    }
                     link.give_up(&super::error::told(&error));
                 }
                 Some(_) => {}

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lapin::BasicProperties;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, BasicRejectOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
+use tbx_bus::rabbitmq::StoredLetter;
 use tbx_bus::{BusErrorKind, Deliveries, Message, MessageId, Reason, ReasonKind, Subscriber};
 
 use super::harness::{RabbitHarness, group, message, next, publish, soon};
@@ -62,7 +63,7 @@ async fn looking_at_letters_leaves_them_in_their_order() {
         give_up(&mut failing).await;
     }
     let letters = harness.rabbit.dead_letters("failing");
-    let ids = |letters: Vec<tbx_bus::rabbitmq::StoredLetter>| {
+    let ids = |letters: Vec<StoredLetter>| {
         letters.into_iter().map(|letter| MessageId::new(&letter.id).unwrap()).collect::<Vec<_>>()
     };
     let published: Vec<MessageId> = doomed.iter().map(|message| message.id().clone()).collect();
@@ -108,6 +109,76 @@ async fn what_is_no_event_goes_to_the_letters_as_it_came_and_holds_up_nothing() 
     assert_eq!(letters[0].content_type.as_deref(), Some("text/plain"));
     assert!(letters[0].to_dead_letter().is_none());
     assert!(!letters[0].id.is_empty());
+}
+
+/// As another program sends it, with more headers than we send.
+async fn publish_foreign(harness: &RabbitHarness, topic: &str, headers: &[(&str, &str)]) {
+    let mut table = FieldTable::default();
+    table.insert("large".into(), AMQPValue::LongString("x".repeat(60_000).into()));
+    for (name, value) in headers {
+        table.insert((*name).into(), AMQPValue::LongString((*value).into()));
+    }
+    let properties = BasicProperties::default().with_headers(table).with_message_id("of-others".into());
+    let channel = harness.foreign_channel().await;
+    let published = channel.basic_publish(
+        "conformance".into(),
+        topic.into(),
+        BasicPublishOptions::default(),
+        b"body",
+        properties,
+    );
+    published.await.unwrap();
+}
+
+/// Until as many letters are there.
+async fn letters_of(harness: &RabbitHarness, group: &str, count: usize) -> Vec<StoredLetter> {
+    let letters = harness.rabbit.dead_letters(group);
+    soon(async {
+        loop {
+            let found = letters.list(10).await.unwrap_or_default();
+            if found.len() == count {
+                return found;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_too_many_headers_is_delivered_and_moved_to_the_letters_by_the_broker_itself() {
+    let harness = RabbitHarness::start().await;
+    let readers = group("readers", "large.*").with_delivery_limit(10);
+    harness.bus.declare(&readers).await.unwrap();
+    let event = [("cloudEvents_id", "of-others"), ("cloudEvents_type", "T"), ("cloudEvents_source", "/s")];
+    publish_foreign(&harness, "large.event", &event).await;
+    let large = loop {
+        // The first connection ends on the frame, and its consumer with it.
+        let mut deliveries = harness.bus.consume(&readers).await.unwrap();
+        if let Ok(Some(delivery)) = soon(deliveries.next()).await {
+            break (delivery, deliveries);
+        }
+    };
+    let (delivery, mut deliveries) = large;
+    assert_eq!(delivery.message().headers()["large"].len(), 60_000);
+    let lost = harness.rabbit.stats().disconnected;
+    assert!(delivery.retry(Duration::from_millis(1)).await.is_err(), "it has no room on the ladder");
+    let reason = Reason::new(ReasonKind::Rejected, "no use");
+    next(&mut deliveries).await.dead_letter(reason, 2).await.unwrap();
+    let letter = letters_of(&harness, "readers", 1).await.remove(0);
+    assert_eq!(
+        (letter.id.as_str(), letter.topic.as_str(), &letter.body[..]),
+        ("of-others", "large.event", &b"body"[..])
+    );
+    assert_eq!(letter.reason, Reason::new(ReasonKind::Rejected, "the broker says: rejected"));
+    let refused = harness.rabbit.dead_letters("readers").replay("of-others").await.unwrap_err();
+    assert_eq!(refused.kind(), BusErrorKind::TooLarge);
+
+    publish_foreign(&harness, "large.nonsense", &[]).await;
+    publish(&harness.bus, message("large.ours", "flows")).await.unwrap();
+    assert_eq!(next(&mut deliveries).await.message().body(), "flows");
+    letters_of(&harness, "readers", 2).await;
+    assert_eq!(harness.rabbit.stats().disconnected, lost, "one connection was lost and no more");
+    assert!(harness.rabbit.dead_letters("readers").drop("of-others").await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
