@@ -20,7 +20,7 @@ pub enum BusErrorKind {
     Unroutable,
     /// The queue of a group is full. Nothing was enqueued anywhere.
     QueueFull,
-    /// The body is larger than the bus takes.
+    /// The body is larger than the bus takes, or the headers are.
     TooLarge,
     /// The bus does not take messages now and did not within the time allowed.
     Blocked,

@@ -21,7 +21,7 @@ use super::settle::{GroupSource, Partition};
 use super::shelf::Shelf;
 use super::state::Counted;
 use super::supervisor::Link;
-use super::{Exchange, RabbitMq, declare, encode, error, lease, letter, names, partitions};
+use super::{Exchange, RabbitMq, declare, encode, error, frames, lease, letter, names, partitions};
 use crate::publisher::{Publisher, Receipt};
 use crate::subscriber::{Broadcast, Deliveries, Group, Subscriber};
 use crate::time::from_now;
@@ -201,12 +201,18 @@ impl Publisher for RabbitBus {
         let is_private = message.topic().words().any(is_private);
         let name = if is_private { &self.exchange.private } else { &self.exchange.name };
         let slot = message.key().map(partitions::slot);
+        let properties = encode::properties(&message, slot.as_deref(), &[])?;
+        // A replayed one was published before, and has one header more now.
+        match message.is_replayed() {
+            true => frames::check_moved(&properties)?,
+            false => frames::check_published(&properties)?,
+        }
         // Encoded here and not in the task that publishes, which is one for everybody.
         let outgoing = Outgoing {
             name: names::short(name),
             routing_key: names::short(message.topic().as_str()),
             mandatory: self.exchange.unroutable == Unroutable::Refuse,
-            properties: encode::properties(&message, slot.as_deref(), &[])?,
+            properties,
             body: message.body().clone(),
             id: message.id().clone(),
             exchange: Some(self.exchange.clone()),

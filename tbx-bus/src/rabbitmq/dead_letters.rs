@@ -9,9 +9,14 @@ use lapin::message::Delivery as Incoming;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 
-use super::bus::on_channel;
+use super::bus::{on_channel, within};
+use super::client::Broker;
+use super::dial::dial;
+use super::error::DialError;
+use super::frames::{self, Frames};
 use super::outbox::Outgoing;
-use super::{RabbitMq, encode, error, frames, letter, names, partitions};
+use super::{RabbitMq, encode, error, letter, names, partitions};
+use crate::time::from_now;
 use crate::{BusError, BusErrorKind, DeadLetter, Headers, MessageId, Reason, ReasonKind, Topic, cloudevents};
 
 /// How many letters are looked through.
@@ -104,7 +109,7 @@ impl DeadLetterQueue {
     /// # Errors
     ///
     /// As [`count`](Self::count), and when the group's queue does not take it; [`TooLarge`](BusErrorKind::TooLarge) when another program sent it with
-    /// more than 8 KiB of headers, which only the broker itself can move, by a shovel. The letter stays.
+    /// more than about 14 KiB of headers, which only the broker itself can move, by a shovel. The letter stays.
     ///
     /// # Cancel safety
     ///
@@ -140,17 +145,28 @@ impl DeadLetterQueue {
         .await
     }
 
-    /// Looks at letters on a channel of its own. With the channel everything that was taken out and not done with goes back, in order.
+    /// Looks at letters over a connection of its own: among them are those of other programs that fit into no frame of ours. With its
+    /// channel everything that was taken out and not done with goes back, in order.
     async fn look<T>(&self, look: impl AsyncFnOnce(&Channel) -> Result<T, BusError>) -> Result<T, BusError> {
-        // What fails has taken letters out, too.
-        let looked = async |channel: &Channel| Ok(look(channel).await);
-        let (link, channel, seen) = on_channel(&self.broker, "reading dead letters", looked).await?;
+        const CONTEXT: &str = "reading dead letters";
+        let Broker { options, closed, .. } = &*self.broker.0;
+        let looking = async {
+            // In a box, because a handshake takes room that nobody else in here needs.
+            let dialling = Box::pin(dial(options, CONTEXT, Frames::Large));
+            let dialled = dialling.await.map_err(DialError::into_bus_error)?;
+            let channel = dialled.connection.create_channel().await;
+            let channel = channel.map_err(|error| error::of_channel(error, CONTEXT))?;
+            let looked = look(&channel).await;
+            // Waited for, also when it failed, so that whoever looks next sees them all.
+            let _ = channel.close(200, "seen".into()).await;
+            dialled.say_goodbye().await;
+            looked
+        };
         tokio::select! {
-            // Waited for, so that whoever looks next sees them all.
-            _ = channel.close(200, "seen".into()) => {}
-            () = link.lost().cancelled() => {}
+            biased;
+            () = closed.cancelled() => Err(BusError::new(BusErrorKind::Closed, CONTEXT)),
+            looked = within(from_now(options.publish_timeout), CONTEXT, looking) => looked,
         }
-        seen
     }
 
     async fn find(&self, channel: &Channel, id: &str) -> Result<Option<Incoming>, BusError> {
@@ -207,17 +223,13 @@ fn again(incoming: Incoming, group: &str, spread: bool) -> Result<Outgoing, BusE
             headers.insert(name.clone(), value.clone());
         }
     }
-    frames::check(frames::bytes(&headers))?;
     letter::put(&mut headers, names::TOPIC, &topic);
     letter::put(&mut headers, names::REPLAYED, "true");
     let id = incoming.properties.message_id().as_ref().and_then(|id| MessageId::new(id.as_str()).ok());
+    let properties = incoming.properties.with_headers(headers);
+    frames::check_moved(&properties)?;
     let send = if spread { letter::to_partition } else { letter::to_queue };
-    Ok(send(
-        group,
-        incoming.properties.with_headers(headers),
-        incoming.data.into(),
-        id.unwrap_or_else(MessageId::generate),
-    ))
+    Ok(send(group, properties, incoming.data.into(), id.unwrap_or_else(MessageId::generate)))
 }
 
 /// A dead letter as the broker keeps it.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
 use lapin::types::LongString;
@@ -12,7 +13,6 @@ use lapin::{Connection, ConnectionProperties};
 use super::RabbitOptions;
 use super::error::DialError;
 use super::frames::Frames;
-use super::state::Role;
 
 /// A connection that ends for certain when it is dropped.
 ///
@@ -22,19 +22,34 @@ use super::state::Role;
 pub(super) struct Dialled {
     pub(super) connection: Connection,
     /// Does its work when it is dropped.
-    pub(super) hold: Hold,
+    _hold: Hold,
 }
 
-/// Connects, within the time allowed.
-pub(super) async fn dial(options: &RabbitOptions, role: Role, frames: Frames) -> Result<Dialled, DialError> {
+impl Dialled {
+    /// Ends it in order.
+    pub(super) async fn say_goodbye(&self) {
+        // It ends in any case. Now and then lapin misses the answer.
+        let _ = tokio::time::timeout(GOODBYE, self.connection.close(200, "bye".into())).await;
+    }
+}
+
+/// How long the broker may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Connects, within the time allowed; the broker shows what for.
+pub(super) async fn dial(
+    options: &RabbitOptions,
+    purpose: &str,
+    frames: Frames,
+) -> Result<Dialled, DialError> {
     let runtime = lapin::runtime::default_runtime().map_err(|error| DialError::new(error, options))?;
-    let name: LongString = format!("{} ({})", options.name, role.as_str()).into();
+    let name: LongString = format!("{} ({purpose})", options.name).into();
     let properties = ConnectionProperties::default().with_connection_name(name);
     let hold = Hold::default();
     let socket = Arc::clone(&hold.0);
     let authorities = options.authorities.clone();
     let mut uri = options.uri.clone();
-    uri.query.frame_max = frames.max();
+    uri.query.frame_max = Some(frames.max());
     let connecting = Connection::connector(
         uri,
         runtime,
@@ -55,7 +70,7 @@ pub(super) async fn dial(options: &RabbitOptions, role: Role, frames: Frames) ->
     );
     // Given up, `hold` goes down with us and the thread with it.
     match tokio::time::timeout(options.connect_timeout, connecting).await {
-        Ok(Ok(connection)) => Ok(Dialled { connection, hold }),
+        Ok(Ok(connection)) => Ok(Dialled { connection, _hold: hold }),
         Ok(Err(error)) => Err(DialError::new(error, options)),
         Err(_) => Err(DialError::timed_out(options)),
     }

@@ -5,7 +5,7 @@ use lapin::BasicProperties;
 use lapin::message::Delivery as Incoming;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use super::{frames, names};
+use super::{names, partitions};
 use crate::cloudevents::{self, CloudEventsError};
 use crate::{BusError, BusErrorKind, Headers, Message, Topic};
 
@@ -19,16 +19,14 @@ const PERSISTENT: u8 = 2;
 ///
 /// # Errors
 ///
-/// `TooLarge` when its own headers and attributes do not fit into a frame.
+/// `TooLarge` when the name of a header has no form in AMQP. Whether all of it fits into a frame is for the caller to check.
 pub(super) fn properties(
     message: &Message,
     slot: Option<&str>,
     extra: &[(&str, &str)],
 ) -> Result<BasicProperties, BusError> {
     let mut headers = FieldTable::default();
-    let mut bytes = 0;
     let mut put = |name: ShortString, value: &str| {
-        bytes += name.as_str().len() + value.len() + 6;
         headers.insert(name, AMQPValue::LongString(value.into()));
     };
     for (name, value) in message.headers().iter().filter(|(name, _)| !names::is_reserved(name)) {
@@ -38,10 +36,9 @@ pub(super) fn properties(
         put(name, value);
     }
     cloudevents::for_each_attribute(message, |name, value| put(names::short(name), value));
-    frames::check(bytes)?;
     let slot = slot.map(|slot| (names::SLOT, slot));
     for (name, value) in extra.iter().copied().chain(slot) {
-        headers.insert(names::short(name), AMQPValue::LongString(value.into()));
+        put(names::short(name), value);
     }
     Ok(BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
@@ -91,7 +88,7 @@ pub(super) fn decode(incoming: &mut Incoming) -> Decoded {
     let taken_back = u32::try_from(count(names::DELIVERY_COUNT).max(0)).unwrap_or(u32::MAX);
     let topic = headers.remove(names::TOPIC);
     let sent_to_group = topic.is_some();
-    let slot = headers.remove(names::SLOT).map(Into::into);
+    let slot = headers.remove(names::SLOT).filter(|slot| partitions::is_slot(slot)).map(Into::into);
     headers.retain(|name, _| !names::is_reserved(name));
     let body = Bytes::from(std::mem::take(&mut incoming.data));
     let topic = Topic::new(topic.as_deref().unwrap_or(incoming.routing_key.as_str()));
@@ -189,12 +186,19 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_no_broker_takes_are_refused() {
-        let message = |name: &str, value: &str| {
-            Message::new(Topic::new("a.b").unwrap(), "Happened", "").with_header(name, value)
-        };
-        for message in [message(&"n".repeat(256), ""), message("n", &"x".repeat(frames::MAX_HEADER_BYTES))] {
-            assert_eq!(properties(&message, None, &[]).unwrap_err().kind(), BusErrorKind::TooLarge);
+    fn a_header_with_a_name_that_no_broker_takes_is_refused() {
+        let message =
+            Message::new(Topic::new("a.b").unwrap(), "Happened", "").with_header(&"n".repeat(256), "");
+        assert_eq!(properties(&message, None, &[]).unwrap_err().kind(), BusErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn a_slot_that_is_none_is_left_out() {
+        for (text, slot) in [("15", Some("15")), ("16", None), ("007", None), ("x", None)] {
+            let mut headers = FieldTable::default();
+            headers.insert(names::SLOT.into(), AMQPValue::LongString(text.into()));
+            let properties = BasicProperties::default().with_headers(headers);
+            assert_eq!(decode(&mut incoming("a.b", properties, b"")).slot.as_deref(), slot, "{text}");
         }
     }
 }

@@ -4,14 +4,12 @@
 //! `connection.start`, and that is enough.
 
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use lapin::Connection;
 use lapin::tcp::AsyncTcpStream;
 
 use super::RabbitOptions;
-use super::dial::{self, Dialled};
+use super::dial;
 use super::error::{self, DialError};
 use super::frames::Frames;
-use super::state::Role;
 use crate::BusError;
 
 /// What is known about a broker.
@@ -49,21 +47,14 @@ impl RabbitOptions {
     ///
     /// Cancel safe.
     pub async fn probe(&self) -> Result<BrokerFacts, BusError> {
-        let Dialled { connection, hold: _hold } =
-            dial::dial(self, Role::Consuming, Frames::Small).await.map_err(DialError::into_bus_error)?;
-        let opened = connection.create_channel().await;
+        let dialled = dial::dial(self, "probing", Frames::Small).await.map_err(DialError::into_bus_error)?;
+        let opened = dialled.connection.create_channel().await;
         opened.map_err(|error| error::of_channel(error, "opening a channel"))?;
-        say_goodbye(self, &connection).await;
+        dialled.say_goodbye().await;
         // It let us in, so what it does not tell here is no fault.
         let told = tokio::time::timeout(self.connect_timeout, ask(self)).await;
         Ok(told.ok().and_then(Result::ok).unwrap_or_default())
     }
-}
-
-async fn say_goodbye(options: &RabbitOptions, connection: &Connection) {
-    let closing = connection.close(200, "probed".into());
-    // It ends in any case.
-    let _ = tokio::time::timeout(options.connect_timeout, closing).await;
 }
 
 /// The largest first frame that is read; brokers send less than a kilobyte.

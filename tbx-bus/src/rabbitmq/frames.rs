@@ -1,64 +1,116 @@
-//! How large the frames of a connection may be.
+//! How large the frames of a connection are, and what fits into one.
 //!
-//! lapin gives each connection two rings of 32 frames and in time touches every page of them. With the 128 KiB that brokers allow that is 8 MiB a
-//! connection, several times what a process holds otherwise. A body goes in as many frames as it needs, but the headers of a message in one. So
-//! frames are small, and what we send fits; only what others send may not. A broker sends it all the same, which ends the connection, and the next
-//! one takes the frames of the broker.
+//! lapin gives each connection two rings of 32 frames. With the 128 KiB that brokers offer that is 8 MiB a connection, several times what a process
+//! holds otherwise, and each reconnection takes as much again for a moment. A body goes in as many frames as it needs, but the headers of a message in
+//! one. So frames are small, and what we send fits. What others send may not: a broker sends it all the same, which ends the connection, and the next
+//! one takes what the broker offers.
 
-use lapin::types::{AMQPValue, FieldTable, FrameSize};
+use lapin::BasicProperties;
+use lapin::protocol::basic::gen_properties;
+use lapin::types::FrameSize;
 
 use crate::{BusError, BusErrorKind};
 
 /// In bytes.
 const SMALL: FrameSize = 16 * 1024;
+/// A broker may offer more, or not say; the rings take 64 times as much.
+const LARGE: FrameSize = 1024 * 1024;
 
-/// What the headers of a message may have in a small frame. The rest is for what we add to a letter, of which the detail has at most 4 KiB, and
-/// for its properties, each of which is short.
-pub(super) const MAX_HEADER_BYTES: usize = 8 * 1024;
+/// What the headers and attributes of a published message may have, so that a letter about it fits too.
+const MAX_PUBLISHED: usize = 8 * 1024;
+/// What a broker may add to a message that it moves: where it was, and why it is there no more.
+const OF_THE_BROKER: usize = 2 * 1024;
 
-/// The frames that a connection agrees on.
+/// The frames of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frames {
     Small,
-    AsTheBroker,
+    /// As the broker offers.
+    Large,
 }
 
 impl Frames {
-    /// As the handshake wants it.
-    pub(super) fn max(self) -> Option<FrameSize> {
+    /// What the handshake asks for; the broker may agree on less.
+    pub(super) fn max(self) -> FrameSize {
         match self {
-            Self::Small => Some(SMALL),
-            Self::AsTheBroker => None,
+            Self::Small => SMALL,
+            Self::Large => LARGE,
         }
+    }
+
+    /// Whether the broker agreed on less than what we send needs.
+    pub(super) fn are_too_small(agreed: FrameSize) -> bool {
+        agreed < SMALL
     }
 }
 
-/// Refuses headers that a small frame has no room for.
-pub(super) fn check(bytes: usize) -> Result<(), BusError> {
-    if bytes > MAX_HEADER_BYTES {
-        return Err(BusError::new(
-            BusErrorKind::TooLarge,
-            format!("{bytes} bytes of headers where {MAX_HEADER_BYTES} are allowed"),
-        ));
+/// Refuses to publish what may not fit any more once something has become of it.
+pub(super) fn check_published(properties: &BasicProperties) -> Result<(), BusError> {
+    check(properties, MAX_PUBLISHED)
+}
+
+/// Refuses to send on what does not fit.
+pub(super) fn check_moved(properties: &BasicProperties) -> Result<(), BusError> {
+    check(properties, SMALL as usize - OF_THE_BROKER)
+}
+
+fn check(properties: &BasicProperties, allowed: usize) -> Result<(), BusError> {
+    let too_large = |bytes: &str| {
+        let context = format!("{bytes} bytes of headers and attributes where {allowed} are allowed");
+        BusError::new(BusErrorKind::TooLarge, context)
+    };
+    // Writing to memory fails only for what AMQP has no form for.
+    let written = gen_properties(properties)(Vec::new().into()).map_err(|_| too_large("more than 4 GiB"))?;
+    if written.position > allowed as u64 {
+        return Err(too_large(&written.position.to_string()));
     }
     Ok(())
 }
 
-/// What headers have, about.
-pub(super) fn bytes(headers: &FieldTable) -> usize {
-    headers.inner().iter().map(|(name, value)| name.as_str().len() + bytes_of(value)).sum()
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-fn bytes_of(value: &AMQPValue) -> usize {
-    // The kind and the length, or the number.
-    const FRAME: usize = 9;
-    FRAME
-        + match value {
-            AMQPValue::LongString(text) => text.as_bytes().len(),
-            AMQPValue::ShortString(text) => text.as_str().len(),
-            AMQPValue::ByteArray(bytes) => bytes.as_slice().len(),
-            AMQPValue::FieldArray(values) => values.as_slice().iter().map(bytes_of).sum(),
-            AMQPValue::FieldTable(table) => bytes(table),
-            _ => 0,
-        }
+    use lapin::types::{AMQPValue, FieldTable};
+
+    use super::super::{encode, letter, names, shelf::Item};
+    use super::*;
+    use crate::{Message, Reason, ReasonKind, Topic};
+
+    /// The largest message that may be published, and what is one byte larger.
+    fn largest() -> (Message, Message) {
+        let topic = Topic::new(&format!("a.{}", "b".repeat(200))).unwrap();
+        let bare = Message::new(topic, &"T".repeat(255), "").with_key("k").unwrap();
+        let with = |bytes: usize| bare.clone().with_header("own", &"x".repeat(bytes));
+        let bytes = (0..MAX_PUBLISHED).rev().find(|bytes| published(&with(*bytes)).is_ok()).unwrap();
+        (with(bytes), with(bytes + 1))
+    }
+
+    fn published(message: &Message) -> Result<(), BusError> {
+        check_published(&encode::properties(message, Some("15"), &[]).unwrap())
+    }
+
+    #[test]
+    fn what_may_be_published_may_be_moved_whatever_becomes_of_it() {
+        let (largest, larger) = largest();
+        assert_eq!(published(&larger).unwrap_err().kind(), BusErrorKind::TooLarge);
+        // Replayed, it has one header more.
+        let message = Arc::new(largest.replayed());
+        let item = Item { tag: 1, message, attempt: u32::MAX, redelivered: true, slot: Some("15".into()) };
+        let (name, detail) = ("n".repeat(200), "d".repeat(100_000));
+        let reason = Reason::new(ReasonKind::AttemptsExhausted, detail);
+        letter::letter(&item, &name, &name, &reason, u32::MAX).unwrap();
+        letter::put_off(&item, &name).unwrap();
+        letter::to_group(&item.message, &name, true).unwrap();
+    }
+
+    #[test]
+    fn headers_of_others_that_do_not_fit_are_not_moved() {
+        let mut table = FieldTable::default();
+        let nested = vec![AMQPValue::LongString("x".repeat(15_000).into())];
+        table.insert(names::short("nested"), AMQPValue::FieldArray(nested.into()));
+        let properties = BasicProperties::default().with_headers(table);
+        assert_eq!(check_moved(&properties).unwrap_err().kind(), BusErrorKind::TooLarge);
+        check_moved(&BasicProperties::default()).unwrap();
+    }
 }

@@ -19,7 +19,7 @@ use super::settle::Command;
 use super::shelf::{Ended, Item, Shelf};
 use super::state::{Counted, Counters, count};
 use super::supervisor::Link;
-use super::{encode, error, letter, retry};
+use super::{encode, error, retry};
 use crate::{BusError, BusErrorKind, Group, Outcome, Reason, ReasonKind};
 
 pub(super) struct Keeper {
@@ -80,6 +80,15 @@ pub(super) enum Phase {
 enum Done {
     HandedOver,
     Ended(Ended),
+}
+
+/// What the broker does with a message that was not handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rejected {
+    /// It returns to its queue.
+    ForNow,
+    /// It goes to the dead letters.
+    ForGood,
 }
 
 /// A message that was sent elsewhere, or not; then the original is acknowledged, or returned.
@@ -235,11 +244,9 @@ impl Keeper {
                     "a message that cannot be read goes to the dead letters"
                 );
                 count(&self.counters.dead_lettered);
-                let letter =
-                    letter::unreadable(&incoming, self.group.name(), self.mail.exchange.name(), &detail);
                 let (mail, link) = (self.mail.clone(), Arc::clone(&self.link));
                 self.sending.spawn(async move {
-                    let original = mail.insist(&link, letter).await;
+                    let original = mail.insist_unreadable(&link, &incoming, &detail).await;
                     Sent { tag, item: None, outcome: Ok(original), answer: None }
                 });
                 return Ok(());
@@ -356,7 +363,7 @@ impl Keeper {
         self.sending.spawn(async move {
             let reason =
                 Reason::new(ReasonKind::DeliveryLimit, "returned unsettled as often as the group allows");
-            let original = mail.insist(&link, mail.letter(&item, &reason, attempts)).await;
+            let original = mail.insist(&link, &item, &reason, attempts).await;
             Sent { tag, item: Some(item), outcome: Ok(original), answer: None }
         });
     }
@@ -416,15 +423,6 @@ impl Keeper {
     async fn nack(&self, tag: u64) -> lapin::Result<()> {
         self.seat.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
     }
-}
-
-/// What the broker does with a message that was not handled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rejected {
-    /// It returns to its queue.
-    ForNow,
-    /// It goes to the dead letters.
-    ForGood,
 }
 
 fn tell(answer: Option<oneshot::Sender<Result<(), BusError>>>, outcome: Result<(), BusError>) {

@@ -26,12 +26,9 @@ pub(super) fn letter(
         (names::REASON, reason.kind.as_str()),
         (names::DETAIL, cut(&reason.detail)),
     ];
-    Ok(to_queue(
-        &names::dead(group),
-        encode::properties(message, slot.as_deref(), &extra)?,
-        message.body().clone(),
-        message.id().clone(),
-    ))
+    let properties = encode::properties(message, slot.as_deref(), &extra)?;
+    frames::check_moved(&properties)?;
+    Ok(to_queue(&names::dead(group), properties, message.body().clone(), message.id().clone()))
 }
 
 /// A letter about something that cannot be read, as it came.
@@ -42,7 +39,6 @@ pub(super) fn unreadable(
     detail: &str,
 ) -> Result<Outgoing, BusError> {
     let mut headers = incoming.properties.headers().clone().unwrap_or_default();
-    frames::check(frames::bytes(&headers))?;
     let topic = incoming.routing_key.as_str();
     for (name, value) in [
         (names::TOPIC, topic),
@@ -71,6 +67,7 @@ pub(super) fn unreadable(
     if let Some(kind) = incoming.properties.kind() {
         properties = properties.with_type(kind.clone());
     }
+    frames::check_moved(&properties)?;
     Ok(to_queue(&names::dead(group), properties, incoming.data.clone().into(), id))
 }
 
@@ -79,12 +76,9 @@ pub(super) fn put_off(item: &Item, rung: &str) -> Result<Outgoing, BusError> {
     let Item { message, slot, attempt, .. } = item;
     let attempts = attempt.to_string();
     let extra = [(names::TOPIC, message.topic().as_str()), (names::ATTEMPTS, &attempts)];
-    Ok(to_queue(
-        rung,
-        encode::properties(message, slot.as_deref(), &extra)?,
-        message.body().clone(),
-        message.id().clone(),
-    ))
+    let properties = encode::properties(message, slot.as_deref(), &extra)?;
+    frames::check_moved(&properties)?;
+    Ok(to_queue(rung, properties, message.body().clone(), message.id().clone()))
 }
 
 /// A message to its partition, by the slot in its headers.
@@ -102,6 +96,7 @@ pub(super) fn to_group(message: &Message, group: &str, spread: bool) -> Result<O
     let slot = message.key().map(partitions::slot);
     let extra = [(names::TOPIC, message.topic().as_str())];
     let properties = encode::properties(message, slot.as_deref(), &extra)?;
+    frames::check_moved(&properties)?;
     let send = if spread { to_partition } else { to_queue };
     Ok(send(group, properties, message.body().clone(), message.id().clone()))
 }

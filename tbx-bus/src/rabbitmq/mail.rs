@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lapin::message::Delivery as Incoming;
 use tokio::time::Instant;
 
 use super::declare::QueueSpec;
@@ -12,7 +13,7 @@ use super::released::Released;
 use super::shelf::Item;
 use super::supervisor::Link;
 use super::{Exchange, declare, error, letter};
-use crate::{Backoff, BusError, BusErrorKind, Group, Reason};
+use crate::{Backoff, BusError, BusErrorKind, Group, Reason, ReasonKind};
 
 /// A rung that was declared so recently is there; it is kept for much longer.
 const RUNG_FRESH: Duration = Duration::from_secs(3600);
@@ -39,7 +40,7 @@ pub(super) struct Mail {
 }
 
 impl Mail {
-    pub(super) fn letter(&self, item: &Item, reason: &Reason, attempts: u32) -> Result<Outgoing, BusError> {
+    fn letter(&self, item: &Item, reason: &Reason, attempts: u32) -> Result<Outgoing, BusError> {
         letter::letter(item, self.group.name(), self.exchange.name(), reason, attempts)
     }
 
@@ -53,7 +54,7 @@ impl Mail {
     ) -> Result<Original, BusError> {
         let letter = match self.letter(item, reason, attempts) {
             Ok(letter) => letter,
-            Err(error) => return Ok(self.leave_to_the_broker(&error)),
+            Err(error) => return Ok(self.leave_to_the_broker(item.message.id().as_str(), reason, &error)),
         };
         match self.send(letter.clone()).await {
             Err(error) if error.kind() == BusErrorKind::Unroutable => {
@@ -65,12 +66,26 @@ impl Mail {
         Ok(Original::Superfluous)
     }
 
-    /// Sends a letter that nobody waits for, for as long as it takes. Meanwhile the original is not settled, so nothing is lost when this ends.
-    pub(super) async fn insist(&self, link: &Link, letter: Result<Outgoing, BusError>) -> Original {
-        let letter = match letter {
-            Ok(letter) => letter,
-            Err(error) => return self.leave_to_the_broker(&error),
-        };
+    /// As [`bury`](Self::bury) when nobody waits for it, for as long as it takes. Meanwhile the original is not settled, so nothing is lost when this ends.
+    pub(super) async fn insist(&self, link: &Link, item: &Item, reason: &Reason, attempts: u32) -> Original {
+        match self.letter(item, reason, attempts) {
+            Ok(letter) => self.deliver(link, letter).await,
+            Err(error) => self.leave_to_the_broker(item.message.id().as_str(), reason, &error),
+        }
+    }
+
+    /// The same for what cannot be read.
+    pub(super) async fn insist_unreadable(&self, link: &Link, incoming: &Incoming, detail: &str) -> Original {
+        match letter::unreadable(incoming, self.group.name(), self.exchange.name(), detail) {
+            Ok(letter) => self.deliver(link, letter).await,
+            Err(error) => {
+                let id = incoming.properties.message_id().as_ref().map_or("", |id| id.as_str());
+                self.leave_to_the_broker(id, &Reason::new(ReasonKind::Unreadable, detail), &error)
+            }
+        }
+    }
+
+    async fn deliver(&self, link: &Link, letter: Outgoing) -> Original {
         let (backoff, mut failures) = (Backoff::standard(), 0);
         loop {
             let Err(error) = self.send(letter.clone()).await else { return Original::Superfluous };
@@ -85,8 +100,16 @@ impl Mail {
         }
     }
 
-    fn leave_to_the_broker(&self, error: &BusError) -> Original {
-        tracing::warn!(group = self.group.name(), %error, "the broker itself moves a message to the dead letters, without our reason");
+    /// The broker's letter does not say why, so the log does.
+    fn leave_to_the_broker(&self, message_id: &str, reason: &Reason, error: &BusError) -> Original {
+        tracing::warn!(
+            group = self.group.name(),
+            message_id,
+            reason = reason.kind.as_str(),
+            detail = reason.detail,
+            %error,
+            "the broker itself moves a message to the dead letters"
+        );
         Original::ForTheBroker
     }
 

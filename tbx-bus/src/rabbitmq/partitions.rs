@@ -24,6 +24,11 @@ pub(super) fn slot(key: &str) -> String {
     (declare::fnv1a(key.as_bytes()) % u64::from(SLOTS)).to_string()
 }
 
+/// Whether a header says a slot as we say it; foreign publishers may write anything.
+pub(super) fn is_slot(text: &str) -> bool {
+    text.len() <= 2 && text.parse::<u32>().is_ok_and(|slot| slot < SLOTS && slot.to_string() == text)
+}
+
 /// Whether a group has more than one queue.
 pub(super) fn is_spread(group: &Group) -> bool {
     group.partitions() > 1

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use lapin::{Connection, Event};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -124,6 +124,8 @@ pub(super) struct Supervisor {
     states: Arc<States>,
     counters: Arc<Counters>,
     current: watch::Sender<Current>,
+    /// The frames that the next connection asks for.
+    wanted: Frames,
     stop: CancellationToken,
 }
 
@@ -141,11 +143,12 @@ impl Supervisor {
         stop: CancellationToken,
     ) -> (Self, Links) {
         let (current, links) = watch::channel(Current::None(None));
-        (Self { options, role, states, counters, current, stop }, Links { current: links })
+        let wanted = Frames::Small;
+        (Self { options, role, states, counters, current, wanted, stop }, Links { current: links })
     }
 
     /// Runs until it is stopped.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let stop = self.stop.clone();
         tokio::select! {
             () = stop.cancelled() => {}
@@ -155,20 +158,21 @@ impl Supervisor {
         if let Current::Link(link) = last {
             // Those who hold it are told first that it is over, and then with `Closed` that it is for good.
             link.give_up("the bus is closed");
-            let _ = tokio::time::timeout(GOODBYE, link.connection().close(200, "bye".into())).await;
+            link.dialled.say_goodbye().await;
         }
         self.states.set(self.role, LinkState::Closed);
     }
 
-    async fn keep_connected(&self) {
-        let (mut failures, mut frames) = (0, Frames::Small);
+    async fn keep_connected(&mut self) {
+        let mut failures = 0;
         loop {
             let start = Instant::now();
-            let (why, needs_a_person) = match dial(&self.options, self.role, frames).await {
+            let (why, needs_a_person) = match dial(&self.options, self.role.as_str(), self.wanted).await {
                 Ok(dialled) => {
                     count(&self.counters.connected);
                     tracing::info!(broker = %self.options, role = self.role.as_str(), "connected");
-                    let why = self.watch_over(dialled, &mut frames).await;
+                    self.look_at_frames(&dialled.connection);
+                    let why = self.watch_over(dialled).await;
                     count(&self.counters.disconnected);
                     (why, false)
                 }
@@ -199,7 +203,7 @@ impl Supervisor {
     }
 
     /// Lends the connection to everyone until it is lost, and tells why it was.
-    async fn watch_over(&self, dialled: Dialled, frames: &mut Frames) -> String {
+    async fn watch_over(&mut self, dialled: Dialled) -> String {
         // The only listener: lapin shares its events out among listeners, one event to one of them.
         let mut events = dialled.connection.events_listener();
         let link = Arc::new(Link {
@@ -213,8 +217,10 @@ impl Supervisor {
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             let event = tokio::select! {
-                () = link.lost.cancelled() => break,
+                // First what the connection says of itself: whoever gave it up may have seen no more than that it ended.
+                biased;
                 event = events.next() => event,
+                () = link.lost.cancelled() => break,
                 _ = look.tick() => {
                     let status = link.connection().status();
                     if !status.connected() {
@@ -236,18 +242,38 @@ impl Supervisor {
                 }
                 // Lapin tells errors of channels here too.
                 Some(Event::Error(error)) if super::error::ends_connection(&error) => {
-                    if super::error::is_large_frame(&error) {
-                        *frames = Frames::AsTheBroker;
-                    }
+                    self.outgrow_by(&error);
                     link.give_up(&super::error::told(&error));
                 }
                 Some(_) => {}
-                None => link.give_up("the connection ended"),
+                None => {
+                    link.give_up("the connection ended");
+                    break;
+                }
+            }
+        }
+        while let Some(Some(event)) = events.next().now_or_never() {
+            if let Event::Error(error) = event {
+                self.outgrow_by(&error);
             }
         }
         link.why.get().cloned().unwrap_or_default()
     }
-}
 
-/// How long the broker may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(2);
+    fn outgrow_by(&mut self, error: &lapin::Error) {
+        if super::error::is_large_frame(error) {
+            self.wanted = Frames::Large;
+        }
+    }
+
+    fn look_at_frames(&self, connection: &Connection) {
+        let agreed = connection.configuration().frame_max();
+        if Frames::are_too_small(agreed) {
+            tracing::warn!(
+                broker = %self.options,
+                frame_max = agreed,
+                "the broker allows only small frames, and ends connections that send large headers; set its `frame_max` to 16384 or more"
+            );
+        }
+    }
+}

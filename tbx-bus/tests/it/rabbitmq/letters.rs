@@ -5,7 +5,7 @@ use std::time::Duration;
 use lapin::BasicProperties;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, BasicRejectOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use tbx_bus::rabbitmq::StoredLetter;
+use tbx_bus::rabbitmq::{RabbitMq, RabbitOptions, StoredLetter};
 use tbx_bus::{BusErrorKind, Deliveries, Message, MessageId, Reason, ReasonKind, Subscriber};
 
 use super::harness::{RabbitHarness, group, message, next, publish, soon};
@@ -113,8 +113,13 @@ async fn what_is_no_event_goes_to_the_letters_as_it_came_and_holds_up_nothing() 
 
 /// As another program sends it, with more headers than we send.
 async fn publish_foreign(harness: &RabbitHarness, topic: &str, headers: &[(&str, &str)]) {
+    let large = "x".repeat(60_000);
+    let headers: Vec<_> = headers.iter().copied().chain([("large", &*large)]).collect();
+    publish_with(harness, topic, &headers).await;
+}
+
+async fn publish_with(harness: &RabbitHarness, topic: &str, headers: &[(&str, &str)]) {
     let mut table = FieldTable::default();
-    table.insert("large".into(), AMQPValue::LongString("x".repeat(60_000).into()));
     for (name, value) in headers {
         table.insert((*name).into(), AMQPValue::LongString((*value).into()));
     }
@@ -151,16 +156,19 @@ async fn what_has_too_many_headers_is_delivered_and_moved_to_the_letters_by_the_
     harness.bus.declare(&readers).await.unwrap();
     let event = [("cloudEvents_id", "of-others"), ("cloudEvents_type", "T"), ("cloudEvents_source", "/s")];
     publish_foreign(&harness, "large.event", &event).await;
-    let large = loop {
-        // The first connection ends on the frame, and its consumer with it.
-        let mut deliveries = harness.bus.consume(&readers).await.unwrap();
-        if let Ok(Some(delivery)) = soon(deliveries.next()).await {
-            break (delivery, deliveries);
+    let (delivery, mut deliveries) = soon(async {
+        loop {
+            // The first connection ends on the frame, and its consumer with it.
+            if let Ok(mut deliveries) = harness.bus.consume(&readers).await
+                && let Ok(Some(delivery)) = deliveries.next().await
+            {
+                return (delivery, deliveries);
+            }
         }
-    };
-    let (delivery, mut deliveries) = large;
+    })
+    .await;
     assert_eq!(delivery.message().headers()["large"].len(), 60_000);
-    let lost = harness.rabbit.stats().disconnected;
+    assert_eq!(harness.rabbit.stats().disconnected, 1);
     assert!(delivery.retry(Duration::from_millis(1)).await.is_err(), "it has no room on the ladder");
     let reason = Reason::new(ReasonKind::Rejected, "no use");
     next(&mut deliveries).await.dead_letter(reason, 2).await.unwrap();
@@ -177,8 +185,46 @@ async fn what_has_too_many_headers_is_delivered_and_moved_to_the_letters_by_the_
     publish(&harness.bus, message("large.ours", "flows")).await.unwrap();
     assert_eq!(next(&mut deliveries).await.message().body(), "flows");
     letters_of(&harness, "readers", 2).await;
-    assert_eq!(harness.rabbit.stats().disconnected, lost, "one connection was lost and no more");
-    assert!(harness.rabbit.dead_letters("readers").drop("of-others").await.unwrap());
+    assert_eq!(harness.rabbit.stats().disconnected, 1, "one connection was lost and no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_with_too_many_headers_are_seen_by_a_process_that_has_just_begun() {
+    let harness = RabbitHarness::start().await;
+    let readers = group("readers", "large.*");
+    harness.bus.declare(&readers).await.unwrap();
+    publish_foreign(&harness, "large.nonsense", &[]).await;
+    soon(async {
+        while harness.rabbit.dead_letters("readers").count().await.is_ok_and(|count| count == 0) {
+            // The frame may end the connection before it is known that there is a consumer.
+            if let Ok(mut deliveries) = harness.bus.consume(&readers).await {
+                let _ = tokio::time::timeout(Duration::from_millis(200), deliveries.next()).await;
+            }
+        }
+    })
+    .await;
+    let tool = RabbitMq::start(RabbitOptions::new(&harness.vhost.url()).unwrap());
+    let letters = tool.dead_letters("readers");
+    assert_eq!(letters.list(10).await.unwrap().len(), 1);
+    assert!(letters.drop("of-others").await.unwrap());
+    tool.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_write_into_our_headers_ends_no_connection() {
+    let harness = RabbitHarness::start().await;
+    let mut deliveries = harness.bus.consume(&group("readers", "slot.*")).await.unwrap();
+    let slot = "7".repeat(15_000);
+    let event = [
+        ("cloudEvents_id", "of-others"),
+        ("cloudEvents_type", "T"),
+        ("cloudEvents_source", "/s"),
+        ("tbx-slot", &*slot),
+    ];
+    publish_with(&harness, "slot.here", &event).await;
+    next(&mut deliveries).await.retry(Duration::from_millis(1)).await.unwrap();
+    next(&mut deliveries).await.ack().await.unwrap();
+    assert_eq!(harness.rabbit.stats().disconnected, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
