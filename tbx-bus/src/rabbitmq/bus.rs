@@ -202,11 +202,7 @@ impl Publisher for RabbitBus {
         let name = if is_private { &self.exchange.private } else { &self.exchange.name };
         let slot = message.key().map(partitions::slot);
         let properties = encode::properties(&message, slot.as_deref(), &[])?;
-        // A replayed one was published before, and has one header more now.
-        match message.is_replayed() {
-            true => frames::check_moved(&properties)?,
-            false => frames::check_published(&properties)?,
-        }
+        frames::check_published(&properties, message.is_replayed())?;
         // Encoded here and not in the task that publishes, which is one for everybody.
         let outgoing = Outgoing {
             name: names::short(name),

@@ -38,7 +38,7 @@ use super::{Exchange, RabbitOptions};
 ///
 /// One publishes and one consumes: a broker that is short of memory stops reading from connections that publish, and consumers must go on so that
 /// it recovers. Each is looked after by a task that connects again for ever, with jitter. What only a person can mend (credentials, virtual host,
-/// certificate) is tried again slowly and told by the [`state`](Self::state).
+/// certificate) is tried again slowly and told by the [`state`](Self::state). Whoever looks at [dead letters](Self::dead_letters) does it over a third, for as long as it takes.
 #[derive(Clone)]
 pub struct RabbitMq(pub(super) Arc<Broker>);
 
@@ -49,6 +49,8 @@ pub(super) struct Broker {
     pub(super) counters: Arc<Counters>,
     pub(super) released: Arc<Released>,
     pub(super) rungs: Arc<Rungs>,
+    /// Whoever looks at dead letters; one at a time.
+    pub(super) looks: tokio::sync::Mutex<()>,
     /// Cancelled when the bus is closed: nothing new is taken, every consumer ends.
     pub(super) closed: CancellationToken,
     /// The tasks of consumers and listeners, and the one that publishes.
@@ -95,6 +97,7 @@ impl RabbitMq {
             counters,
             released: Arc::default(),
             rungs: Arc::new(Mutex::new(HashMap::new())),
+            looks: tokio::sync::Mutex::default(),
             closed,
             tasks,
             states,

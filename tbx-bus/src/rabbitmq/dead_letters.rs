@@ -4,20 +4,23 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lapin::Channel;
+use futures_util::{Stream, StreamExt};
 use lapin::message::Delivery as Incoming;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Event};
+use tokio::time::Instant;
 
 use super::bus::{on_channel, within};
 use super::client::Broker;
-use super::dial::dial;
-use super::error::DialError;
+use super::dial::{Dialled, dial};
 use super::frames::{self, Frames};
 use super::outbox::Outgoing;
 use super::{RabbitMq, encode, error, letter, names, partitions};
 use crate::time::from_now;
 use crate::{BusError, BusErrorKind, DeadLetter, Headers, MessageId, Reason, ReasonKind, Topic, cloudevents};
+
+const LOOKING: &str = "reading dead letters";
 
 /// How many letters are looked through.
 const LOOKED_THROUGH: usize = 10_000;
@@ -25,7 +28,8 @@ const LOOKED_THROUGH: usize = 10_000;
 /// The dead letters of one group; obtained by [`RabbitMq::dead_letters`].
 ///
 /// The broker keeps them in a queue, and puts what is taken out and given back behind what was given back before. So whoever looks takes all of
-/// them, up to the 10,000 oldest, and gives back what is not wanted: only so their order stays. Two who look at the same time each see a part.
+/// them, up to the 10,000 oldest, and gives back what is not wanted: only so their order stays. Two processes that look at the same time each see a part;
+/// in one process they take turns.
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
     broker: RabbitMq,
@@ -109,7 +113,7 @@ impl DeadLetterQueue {
     /// # Errors
     ///
     /// As [`count`](Self::count), and when the group's queue does not take it; [`TooLarge`](BusErrorKind::TooLarge) when another program sent it with
-    /// more than about 14 KiB of headers, which only the broker itself can move, by a shovel. The letter stays.
+    /// more than about 13 KiB of headers, which only the broker itself can move, by a shovel. The letter stays.
     ///
     /// # Cancel safety
     ///
@@ -148,24 +152,48 @@ impl DeadLetterQueue {
     /// Looks at letters over a connection of its own: among them are those of other programs that fit into no frame of ours. With its
     /// channel everything that was taken out and not done with goes back, in order.
     async fn look<T>(&self, look: impl AsyncFnOnce(&Channel) -> Result<T, BusError>) -> Result<T, BusError> {
-        const CONTEXT: &str = "reading dead letters";
-        let Broker { options, closed, .. } = &*self.broker.0;
+        let Broker { options, closed, looks, .. } = &*self.broker.0;
+        let deadline = from_now(options.publish_timeout);
         let looking = async {
-            // In a box, because a handshake takes room that nobody else in here needs.
-            let dialling = Box::pin(dial(options, CONTEXT, Frames::Large));
-            let dialled = dialling.await.map_err(DialError::into_bus_error)?;
+            // Two at once would each see a part.
+            let turn = looks.lock().await;
+            let dialled = self.connect(deadline).await?;
+            let mut events = dialled.connection.events_listener();
             let channel = dialled.connection.create_channel().await;
-            let channel = channel.map_err(|error| error::of_channel(error, CONTEXT))?;
-            let looked = look(&channel).await;
-            // Waited for, also when it failed, so that whoever looks next sees them all.
-            let _ = channel.close(200, "seen".into()).await;
-            dialled.say_goodbye().await;
-            looked
+            let channel = channel.map_err(|error| error::of_channel(error, LOOKING))?;
+            let looked = tokio::select! {
+                biased;
+                looked = look(&channel) => looked,
+                error = end(&mut events) => Err(error),
+            };
+            Ok((turn, dialled, channel, looked))
         };
-        tokio::select! {
+        let (_turn, dialled, channel, looked) = tokio::select! {
             biased;
-            () = closed.cancelled() => Err(BusError::new(BusErrorKind::Closed, CONTEXT)),
-            looked = within(from_now(options.publish_timeout), CONTEXT, looking) => looked,
+            () = closed.cancelled() => return Err(BusError::new(BusErrorKind::Closed, LOOKING)),
+            looked = within(deadline, LOOKING, looking) => looked?,
+        };
+        // Waited for, also when it failed, so that whoever looks next sees them all.
+        dialled.say_goodbye_after(&channel).await;
+        looked
+    }
+
+    /// Tries until the deadline, where trying again can help.
+    async fn connect(&self, deadline: Instant) -> Result<Dialled, BusError> {
+        let options = &self.broker.0.options;
+        let mut failures = 0;
+        loop {
+            // In a box, because a handshake takes room that nobody else in here needs.
+            let error = match Box::pin(dial(options, LOOKING, Frames::Large)).await {
+                Ok(dialled) => return Ok(dialled),
+                Err(error) => error,
+            };
+            failures += 1;
+            let next = Instant::now() + options.backoff.delay(failures);
+            if error.needs_a_person || next >= deadline {
+                return Err(error.into_bus_error());
+            }
+            tokio::time::sleep_until(next).await;
         }
     }
 
@@ -211,6 +239,26 @@ impl DeadLetterQueue {
         }
         error::of_channel(error, format!("reading the dead letters of `{group}`"))
     }
+}
+
+/// Waits for the end of a connection. Lapin does not tell it to who asked for a letter.
+async fn end(events: &mut (impl Stream<Item = Event> + Unpin)) -> BusError {
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Error(error) if error::is_large_frame(&error) => {
+                let context = format!(
+                    "{LOOKING}: the headers of one are larger than a frame of the broker; move it by a shovel"
+                );
+                return BusError::new(BusErrorKind::TooLarge, context);
+            }
+            Event::Error(error) if error::ends_connection(&error) => {
+                let context = format!("{LOOKING}: {}", error::told(&error));
+                return BusError::new(BusErrorKind::Disconnected, context);
+            }
+            _ => {}
+        }
+    }
+    BusError::new(BusErrorKind::Disconnected, LOOKING)
 }
 
 /// The message of a letter, without what made it one.

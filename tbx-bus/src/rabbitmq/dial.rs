@@ -8,7 +8,7 @@ use std::time::Duration;
 use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
 use lapin::types::LongString;
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::RabbitOptions;
 use super::error::DialError;
@@ -30,6 +30,12 @@ impl Dialled {
     pub(super) async fn say_goodbye(&self) {
         // It ends in any case. Now and then lapin misses the answer.
         let _ = tokio::time::timeout(GOODBYE, self.connection.close(200, "bye".into())).await;
+    }
+
+    /// Ends one of its channels first, and waits until the broker has back what was taken out.
+    pub(super) async fn say_goodbye_after(&self, channel: &Channel) {
+        let _ = tokio::time::timeout(GOODBYE, channel.close(200, "bye".into())).await;
+        self.say_goodbye().await;
     }
 }
 

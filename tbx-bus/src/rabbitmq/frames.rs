@@ -3,7 +3,7 @@
 //! lapin gives each connection two rings of 32 frames. With the 128 KiB that brokers offer that is 8 MiB a connection, several times what a process
 //! holds otherwise, and each reconnection takes as much again for a moment. A body goes in as many frames as it needs, but the headers of a message in
 //! one. So frames are small, and what we send fits. What others send may not: a broker sends it all the same, which ends the connection, and the next
-//! one takes what the broker offers.
+//! one has large ones.
 
 use lapin::BasicProperties;
 use lapin::protocol::basic::gen_properties;
@@ -13,11 +13,14 @@ use crate::{BusError, BusErrorKind};
 
 /// In bytes.
 const SMALL: FrameSize = 16 * 1024;
-/// A broker may offer more, or not say; the rings take 64 times as much.
-const LARGE: FrameSize = 1024 * 1024;
+/// What brokers offer, and so what all who speak AMQP 0-9-1 may send to them, unless somebody has raised it. The rings take 64 times as much, of what is asked
+/// for and not of what is agreed, so this is no place to be generous.
+const LARGE: FrameSize = 128 * 1024;
 
 /// What the headers and attributes of a published message may have, so that a letter about it fits too.
 const MAX_PUBLISHED: usize = 8 * 1024;
+/// What says that a message comes late, and on which topic. Whoever replays adds it to what was published before.
+const OF_A_REPLAY: usize = 320;
 /// What a broker may add to a message that it moves: where it was, and why it is there no more.
 const OF_THE_BROKER: usize = 2 * 1024;
 
@@ -25,7 +28,7 @@ const OF_THE_BROKER: usize = 2 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frames {
     Small,
-    /// As the broker offers.
+    /// For what others may send.
     Large,
 }
 
@@ -45,8 +48,8 @@ impl Frames {
 }
 
 /// Refuses to publish what may not fit any more once something has become of it.
-pub(super) fn check_published(properties: &BasicProperties) -> Result<(), BusError> {
-    check(properties, MAX_PUBLISHED)
+pub(super) fn check_published(properties: &BasicProperties, is_replayed: bool) -> Result<(), BusError> {
+    check(properties, MAX_PUBLISHED + if is_replayed { OF_A_REPLAY } else { 0 })
 }
 
 /// Refuses to send on what does not fit.
@@ -87,7 +90,8 @@ mod tests {
     }
 
     fn published(message: &Message) -> Result<(), BusError> {
-        check_published(&encode::properties(message, Some("15"), &[]).unwrap())
+        let properties = encode::properties(message, Some("15"), &[]).unwrap();
+        check_published(&properties, message.is_replayed())
     }
 
     #[test]
@@ -96,6 +100,7 @@ mod tests {
         assert_eq!(published(&larger).unwrap_err().kind(), BusErrorKind::TooLarge);
         // Replayed, it has one header more.
         let message = Arc::new(largest.replayed());
+        published(&message).unwrap();
         let item = Item { tag: 1, message, attempt: u32::MAX, redelivered: true, slot: Some("15".into()) };
         let (name, detail) = ("n".repeat(200), "d".repeat(100_000));
         let reason = Reason::new(ReasonKind::AttemptsExhausted, detail);

@@ -9,7 +9,7 @@ use super::shelf::Item;
 use super::{encode, frames, names, partitions};
 use crate::{BusError, Message, MessageId, Reason};
 
-/// A letter about a message of a group.
+/// A letter about a message of a group. Where there is no room for the details of the reason, it goes without.
 pub(super) fn letter(
     item: &Item,
     group: &str,
@@ -19,15 +19,18 @@ pub(super) fn letter(
 ) -> Result<Outgoing, BusError> {
     let Item { message, slot, .. } = item;
     let attempts = attempts.to_string();
-    let extra = [
-        (names::TOPIC, message.topic().as_str()),
-        (names::EXCHANGE, exchange),
-        (names::ATTEMPTS, &attempts),
-        (names::REASON, reason.kind.as_str()),
-        (names::DETAIL, cut(&reason.detail)),
-    ];
-    let properties = encode::properties(message, slot.as_deref(), &extra)?;
-    frames::check_moved(&properties)?;
+    let of = |detail| {
+        let extra = [
+            (names::TOPIC, message.topic().as_str()),
+            (names::EXCHANGE, exchange),
+            (names::ATTEMPTS, &attempts),
+            (names::REASON, reason.kind.as_str()),
+            (names::DETAIL, detail),
+        ];
+        let properties = encode::properties(message, slot.as_deref(), &extra)?;
+        frames::check_moved(&properties).map(|()| properties)
+    };
+    let properties = of(cut(&reason.detail)).or_else(|_: BusError| of(""))?;
     Ok(to_queue(&names::dead(group), properties, message.body().clone(), message.id().clone()))
 }
 
@@ -96,7 +99,7 @@ pub(super) fn to_group(message: &Message, group: &str, spread: bool) -> Result<O
     let slot = message.key().map(partitions::slot);
     let extra = [(names::TOPIC, message.topic().as_str())];
     let properties = encode::properties(message, slot.as_deref(), &extra)?;
-    frames::check_moved(&properties)?;
+    frames::check_published(&properties, message.is_replayed())?;
     let send = if spread { to_partition } else { to_queue };
     Ok(send(group, properties, message.body().clone(), message.id().clone()))
 }

@@ -36,8 +36,8 @@
 //! - A group with an expiry is gone some seconds later than that. Its dead letters live as long as it has consumers, and then as long as itself.
 //! - A retry comes after its delay and before twice that, at the latest after 1.8 hours.
 //! - The headers and attributes of a published message have at most 8 KiB, for connections agree on frames of 16 KiB. What another program sends to a group with
-//!   more is delivered all the same; the first one ends the connection that consumes, once in each process, and from then on it has the frames of the broker. A
-//!   message with more than about 14 KiB returns to its group instead of being put off, and is moved to the dead letters by the broker itself, as `rejected`; our
+//!   more than those 16 KiB, and up to the 128 KiB that brokers allow, is delivered all the same; the first one ends the connection that consumes, once in each process, and
+//!   from then on it has large frames. A message with more than about 13 KiB returns to its group instead of being put off, and is moved to the dead letters by the broker itself, as `rejected`; our
 //!   reason is in the log. Listeners of a broadcast miss what they had not taken when their connection ends, as always.
 //! - A message that is no CloudEvent goes to the dead letters of the groups that it reached, as it came, and holds up nothing.
 //! - A pattern that writes a private word out beside wildcards may make the broker route a little more than is wanted. The consumer acknowledges the

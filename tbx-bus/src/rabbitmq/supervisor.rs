@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use lapin::{Connection, Event};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -133,6 +133,8 @@ pub(super) struct Supervisor {
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 /// Events tell of every end that lapin knows of. Whoever watches over others does not rely on being told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait for why a connection has ended, once it is known that it has.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 impl Supervisor {
     pub(super) fn new(
@@ -215,9 +217,9 @@ impl Supervisor {
         self.current.send_replace(Current::Link(Arc::clone(&link)));
         self.states.set(self.role, LinkState::Running);
         let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut is_told = false;
         loop {
             let event = tokio::select! {
-                // First what the connection says of itself: whoever gave it up may have seen no more than that it ended.
                 biased;
                 event = events.next() => event,
                 () = link.lost.cancelled() => break,
@@ -242,6 +244,7 @@ impl Supervisor {
                 }
                 // Lapin tells errors of channels here too.
                 Some(Event::Error(error)) if super::error::ends_connection(&error) => {
+                    is_told = true;
                     self.outgrow_by(&error);
                     link.give_up(&super::error::told(&error));
                 }
@@ -252,18 +255,36 @@ impl Supervisor {
                 }
             }
         }
-        while let Some(Some(event)) = events.next().now_or_never() {
-            if let Event::Error(error) = event {
-                self.outgrow_by(&error);
+        // Whoever gave it up may have seen no more than that it ended, a moment before lapin tells why.
+        let told = async {
+            while let Some(event) = events.next().await {
+                if let Event::Error(error) = event
+                    && super::error::ends_connection(&error)
+                {
+                    return Some(error);
+                }
             }
+            None
+        };
+        if !is_told && let Ok(Some(error)) = tokio::time::timeout(LAST_WORDS, told).await {
+            self.outgrow_by(&error);
+            return super::error::told(&error);
         }
         link.why.get().cloned().unwrap_or_default()
     }
 
     fn outgrow_by(&mut self, error: &lapin::Error) {
-        if super::error::is_large_frame(error) {
-            self.wanted = Frames::Large;
+        if !super::error::is_large_frame(error) {
+            return;
         }
+        if self.wanted == Frames::Large {
+            tracing::error!(
+                broker = %self.options,
+                role = self.role.as_str(),
+                "the headers of a message are larger than a frame may be; it ends the connection until its deliveries are over, unless a shovel moves it"
+            );
+        }
+        self.wanted = Frames::Large;
     }
 
     fn look_at_frames(&self, connection: &Connection) {
