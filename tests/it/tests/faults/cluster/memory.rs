@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::Method;
+use serde_json::json;
+use tbx_it::Client;
 use tokio::time::Instant;
 
 use super::system::{SLOTS, Slot, System};
@@ -13,6 +16,32 @@ const SETTLED: Duration = Duration::from_secs(10 * 60);
 const SLOPE: f64 = 1.0;
 /// Of this long the least counts: buffers come and go with connections, and what leaks does not go.
 const WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// The history that the soak keeps, and the topics that notifiers remember of which nothing is kept.
+const KEPT: usize = 20_000 + 10_000;
+
+/// Fills what is kept up to a number, one notification a topic, so that only what has no bound grows afterwards.
+pub(super) async fn fill(system: &System, length: Duration) {
+    const AT_ONCE: usize = 64;
+    if !is_judged(length) {
+        return;
+    }
+    let addresses = system.addresses();
+    let publish = async |worker: usize| {
+        let mut notifier = Client::new(addresses.pick("notifier", worker).unwrap());
+        for number in (worker..KEPT + KEPT / 10).step_by(AT_ONCE) {
+            let body = json!({ "topic": format!("soak.n{number}"), "event": "Filling", "data": number });
+            let answer = notifier.json(Method::POST, "/api/notifications", &body).await.unwrap();
+            assert_eq!(answer.status, 202);
+        }
+    };
+    futures_util::future::join_all((0..AT_ONCE).map(publish)).await;
+}
+
+/// Shorter, the first requests would be taken for a leak.
+fn is_judged(length: Duration) -> bool {
+    length >= 4 * SETTLED
+}
 
 /// The memory of the hosts that live as long as the test, without what is mapped from files.
 pub(super) struct Memory {
@@ -45,8 +74,7 @@ impl Memory {
             (slot, slope)
         });
         let slopes: Vec<_> = slopes.collect();
-        // Shorter, the first requests would be taken for a leak.
-        if self.length >= 4 * SETTLED {
+        if is_judged(self.length) {
             assert!(slopes.iter().all(|(_, slope)| *slope <= SLOPE), "it grows: {slopes:?}");
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tbx_it::Server;
 use tokio::time::Instant;
 
-use super::memory::Memory;
+use super::memory::{self, Memory};
 use super::system::{Slot, System};
 use super::traffic::Traffic;
 use super::{connections, hosts, pressure, servers};
@@ -17,8 +17,8 @@ const LOOK: Duration = Duration::from_secs(5);
 async fn faults_in_any_order_lose_and_repeat_nothing_and_memory_stays() {
     let seconds = std::env::var("TBX_TEST_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
     let length = seconds.map_or_else(super::length, Duration::from_secs);
-    // What is kept for a time, or up to a number, is full before memory is looked at.
     let mut system = System::start_with(&[("TBX_HISTORY_MAX_COUNT", "20000")]).await;
+    memory::fill(&system, length).await;
     let traffic = Traffic::start_with(system.addresses(), 50);
     traffic.reaches(50).await;
     let begin = Instant::now();
