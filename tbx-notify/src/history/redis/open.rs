@@ -2,6 +2,7 @@
 
 use redis::Value;
 use redis::aio::MultiplexedConnection;
+use tbx_bus::Topic;
 
 use super::super::contract::HistoryError;
 use super::error::failed;
@@ -10,10 +11,11 @@ use super::scripts::{self, Scripts};
 use super::standing::{Found, Renewal};
 use super::tail::STATE;
 use super::wire;
+use crate::Epoch;
 
 /// How many offsets and topics are read at once.
 const PAGE: usize = 1_000;
-/// How often loading begins anew because trimming got ahead of it.
+/// How often loading begins anew because the epoch has changed.
 const ATTEMPTS: usize = 20;
 /// The latest entries are read whole by whoever follows the stream, so that their ids are known.
 const LEFT_TO_FOLLOW: u64 = 64;
@@ -35,17 +37,21 @@ pub(super) async fn load(
             return Ok(log);
         }
     }
-    Err(HistoryError::new("it is trimmed faster than it can be loaded"))
+    Err(HistoryError::new("other processes change its epoch over and over; do they use different databases?"))
 }
 
-/// `None` when something was trimmed that was to be loaded, or the epoch has changed.
+/// `None` when the epoch has changed.
+///
+/// A history that is full is trimmed with each append, so trimming is always ahead of what is being loaded: what it has taken is passed over, with its topics.
 async fn try_load(
     scripts: &Scripts,
     connection: &mut MultiplexedConnection,
     found: &Found,
 ) -> Result<Option<Log>, HistoryError> {
     let mut log = Log::new(found.epoch, found.oldest);
-    load_trimmed(scripts, connection, &mut log).await?;
+    for (topic, through) in trimmed_after(scripts, connection, 0).await? {
+        log.index.note_trimmed(&topic, through);
+    }
     let through = found.newest.saturating_sub(LEFT_TO_FOLLOW);
     loop {
         let after = log.bounds().newest;
@@ -54,35 +60,59 @@ async fn try_load(
             break;
         }
         let topics = wire::topics(scripts.topics(connection, found.epoch, after, count).await?)?;
-        if topics.first().is_none_or(|(offset, _)| *offset != after + 1) {
-            return Ok(None);
+        let Some((first, _)) = topics.first() else { break };
+        if *first > after + 1 {
+            pass_over(scripts, connection, &mut log, *first - 1).await?;
         }
         for (offset, topic) in &topics {
             log.enter(*offset, topic);
         }
     }
+    let Some((oldest, _)) = bounds(scripts, connection, found.epoch).await? else { return Ok(None) };
+    if oldest > log.bounds().newest + 1 {
+        pass_over(scripts, connection, &mut log, oldest - 1).await?;
+    }
     // After the topics: those that were forgotten meanwhile are counted here.
+    let Some((oldest, forgotten)) = bounds(scripts, connection, found.epoch).await? else { return Ok(None) };
+    log.trim(oldest, forgotten);
+    Ok(Some(log))
+}
+
+/// Goes on after `offset`, which was trimmed before it was loaded.
+async fn pass_over(
+    scripts: &Scripts,
+    connection: &mut MultiplexedConnection,
+    log: &mut Log,
+    offset: u64,
+) -> Result<(), HistoryError> {
+    let trimmed = trimmed_after(scripts, connection, log.bounds().newest).await?;
+    log.skip(offset, &trimmed);
+    Ok(())
+}
+
+/// The oldest offset, and up to which one topics are forgotten; `None` in another epoch.
+async fn bounds(
+    scripts: &Scripts,
+    connection: &mut MultiplexedConnection,
+    epoch: Epoch,
+) -> Result<Option<(u64, u64)>, HistoryError> {
     let state: Value = redis::cmd("HMGET")
         .arg(&scripts.keys().meta)
         .arg(&STATE)
         .query_async(connection)
         .await
         .map_err(|error| failed("reading its state", &error))?;
-    match scripts::state(state)? {
-        Some((epoch, _, oldest, forgotten)) if epoch == found.epoch && oldest <= log.bounds().newest + 1 => {
-            log.trim(oldest, forgotten);
-            Ok(Some(log))
-        }
-        _ => Ok(None),
-    }
+    let state = scripts::state(state)?.filter(|(present, ..)| *present == epoch);
+    Ok(state.map(|(_, _, oldest, forgotten)| (oldest, forgotten)))
 }
 
-async fn load_trimmed(
+/// The topics that were trimmed further than `after`, and how far.
+async fn trimmed_after(
     scripts: &Scripts,
     connection: &mut MultiplexedConnection,
-    log: &mut Log,
-) -> Result<(), HistoryError> {
-    let mut after = 0;
+    mut after: u64,
+) -> Result<Vec<(Topic, u64)>, HistoryError> {
+    let mut trimmed = Vec::new();
     loop {
         // By score: each offset belongs to one topic, and a topic that is trimmed meanwhile comes again further on.
         let page: Value = redis::cmd("ZRANGEBYSCORE")
@@ -97,10 +127,8 @@ async fn load_trimmed(
             .await
             .map_err(|error| failed("reading what was trimmed", &error))?;
         let page = wire::scores(page)?;
-        let Some((_, last)) = page.last() else { return Ok(()) };
+        let Some((_, last)) = page.last() else { return Ok(trimmed) };
         after = *last;
-        for (topic, through) in &page {
-            log.index.note_trimmed(topic, *through);
-        }
+        trimmed.extend(page);
     }
 }

@@ -4,6 +4,7 @@ use tbx_notify::TopicSet;
 use tbx_notify::history::History;
 use tbx_notify::hub::{GapReason, Next, Start};
 use tbx_services::{Keyspace, Relay};
+use tokio_util::sync::CancellationToken;
 
 use super::{Node, within};
 use crate::support::{bodies, notification};
@@ -174,5 +175,49 @@ async fn topics_that_were_trimmed_long_ago_are_forgotten_and_told_as_a_gap_to_be
     for node in [node, reopened] {
         node.eventually(|history| history.has_trimmed(&other, 0)).await;
         assert!(!node.history.has_trimmed(&other, node.history.bounds().newest - 10));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notifier_joins_while_every_append_trims_a_full_history_and_knows_what_was_trimmed() {
+    const ONCE: u64 = 4_000;
+    for kept in [10, 300] {
+        let keys = Keyspace::new();
+        let one = Node::keeping(keys.url(), &keys, kept).await;
+        let mut appends = tokio::task::JoinSet::new();
+        for number in 0..ONCE {
+            let history = one.history.clone();
+            appends.spawn(async move { history.append(notification(&format!("once.n{number}"), "")).await });
+        }
+        appends.join_all().await;
+        let stop = CancellationToken::new();
+        let mut appending = tokio::task::JoinSet::new();
+        for writer in 0..8 {
+            let (history, stop) = (one.history.clone(), stop.clone());
+            appending.spawn(async move {
+                for number in 0.. {
+                    let topic = format!("busy.n{writer}.n{}", number % 50);
+                    history.append(notification(&topic, "")).await.unwrap();
+                    if stop.is_cancelled() {
+                        return;
+                    }
+                }
+            });
+        }
+        let joined = Node::keeping(keys.url(), &keys, kept).await;
+        stop.cancel();
+        appending.join_all().await;
+        let bounds = one.history.bounds();
+        joined.reached(bounds.newest).await;
+        one.eventually(|history| history.bounds().oldest + kept == bounds.newest + 1).await;
+        joined.eventually(|history| history.bounds() == one.history.bounds()).await;
+        assert_eq!(joined.history.read(0, 1_000).await.unwrap().len() as u64, kept);
+        for pattern in ["once.n0", "once.n3999", "busy.n0.n0", "busy.n7.#", "#", "never"] {
+            let topics = TopicSet::parse(pattern).unwrap();
+            for after in (0..=bounds.newest).step_by(17).chain([bounds.newest - kept, bounds.newest]) {
+                let wanted = one.history.has_trimmed(&topics, after);
+                assert_eq!(joined.history.has_trimmed(&topics, after), wanted, "{pattern} after {after}");
+            }
+        }
     }
 }
