@@ -81,14 +81,14 @@ impl Log {
         self.index.bound();
     }
 
-    /// Goes on after `offset`: what lies before was trimmed before it got here. `trimmed` has the topics of it.
+    /// Goes on after `offset`: what lies before was trimmed before it got here. `trimmed` has the topics of it. How many are remembered is for
+    /// [`trim`](Self::trim) to bound, when it is known of which of them something is kept.
     pub(super) fn skip(&mut self, offset: u64, trimmed: &[(Topic, u64)]) {
         self.index.trim_before(u64::MAX);
         self.recent = Recent::default();
         for (topic, through) in trimmed {
             self.index.note_trimmed(topic, *through);
         }
-        self.index.bound();
         self.newest = offset;
         self.oldest = offset + 1;
     }

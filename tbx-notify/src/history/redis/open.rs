@@ -64,7 +64,7 @@ async fn try_load(
         if *first > after + 1 {
             pass_over(scripts, connection, &mut log, *first - 1).await?;
         }
-        for (offset, topic) in &topics {
+        for (offset, topic) in topics.iter().take_while(|(offset, _)| *offset <= through) {
             log.enter(*offset, topic);
         }
     }
@@ -74,6 +74,11 @@ async fn try_load(
     }
     // After the topics: those that were forgotten meanwhile are counted here.
     let Some((oldest, forgotten)) = bounds(scripts, connection, found.epoch).await? else { return Ok(None) };
+    let passed_over = log.bounds().oldest;
+    if oldest < passed_over {
+        // Nobody has trimmed what is missing, so nobody knows its topics.
+        log.index.forget_through(passed_over - 1);
+    }
     log.trim(oldest, forgotten);
     Ok(Some(log))
 }
@@ -127,8 +132,14 @@ async fn trimmed_after(
             .await
             .map_err(|error| failed("reading what was trimmed", &error))?;
         let page = wire::scores(page)?;
-        let Some((_, last)) = page.last() else { return Ok(trimmed) };
-        after = *last;
+        // Whatever is trimmed from now on comes further on, and whoever asked knows no more than what was trimmed until now.
+        let is_last = page.len() < PAGE;
+        if let Some((_, last)) = page.last() {
+            after = *last;
+        }
         trimmed.extend(page);
+        if is_last {
+            return Ok(trimmed);
+        }
     }
 }

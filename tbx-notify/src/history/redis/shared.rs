@@ -8,7 +8,7 @@ use redis::aio::MultiplexedConnection;
 use tbx_bus::Topic;
 use tokio::sync::watch;
 
-use super::super::contract::HistoryError;
+use super::super::contract::{Bounds, HistoryError};
 use super::link::{Link, Session};
 use super::log::{Log, Newest};
 use super::scripts::Scripts;
@@ -81,10 +81,12 @@ impl Shared {
         self.publish(log);
     }
 
-    /// Reads on until nothing is left that was there at the beginning.
+    /// Reads on until nothing is left that was there at the beginning, or it is lost.
     pub(super) async fn catch_up(&self, connection: &mut MultiplexedConnection) -> Result<(), HistoryError> {
         let there = self.scripts.look(connection, &Newest::default()).await?.map_or(0, |found| found.newest);
-        while self.lock().bounds().newest < there {
+        let epoch = self.lock().bounds().epoch;
+        let is_behind = |bounds: Bounds| bounds.newest < there && bounds.epoch == epoch;
+        while is_behind(self.lock().bounds()) {
             tail::read_on(self, connection).await?;
         }
         Ok(())

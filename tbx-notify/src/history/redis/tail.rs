@@ -13,7 +13,7 @@ use super::Shared;
 use super::error::failed;
 use super::facts::RedisFacts;
 use super::link::{Link, Session};
-use super::scripts::{Scripts, TRIM_BATCH};
+use super::scripts::{self, Scripts, TRIM_BATCH};
 use super::standing::{Found, Verdict, judge};
 use super::wire;
 
@@ -126,18 +126,20 @@ pub(super) async fn read_on(
     let Some(Found { oldest, forgotten, .. }) = found.filter(|found| is_same && found.epoch == epoch) else {
         return shared.reconcile(connection).await;
     };
-    let mut trimmed = Vec::new();
+    let (mut trimmed, mut forgotten) = (Vec::new(), forgotten);
     if entries.first().map_or(oldest, |first| first.offset) > seen.offset + 1 {
-        trimmed = wire::scores(
-            redis::cmd("ZRANGEBYSCORE")
-                .arg(&keys.trimmed)
-                .arg(format!("({}", seen.offset))
-                .arg("+inf")
-                .arg("WITHSCORES")
-                .query_async(connection)
-                .await
-                .map_err(|error| failed("reading what was trimmed", &error))?,
-        )?;
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("ZRANGEBYSCORE").arg(&keys.trimmed).arg(format!("({}", seen.offset));
+        pipeline.arg("+inf").arg("WITHSCORES");
+        // After the topics: those that were forgotten meanwhile are counted here.
+        pipeline.cmd("HMGET").arg(&keys.meta).arg(&STATE);
+        let answer: Result<Vec<Value>, _> = pipeline.query_async(connection).await;
+        let mut answer = answer.map_err(|error| failed("reading what was trimmed", &error))?.into_iter();
+        trimmed = wire::scores(answer.next().unwrap_or(Value::Nil))?;
+        match scripts::state(answer.next().unwrap_or(Value::Nil))? {
+            Some((present, _, _, through)) if present == epoch => forgotten = through,
+            _ => return shared.reconcile(connection).await,
+        }
     }
     shared.take(epoch, entries, &trimmed, oldest, forgotten);
     Ok(())
