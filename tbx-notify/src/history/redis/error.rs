@@ -69,6 +69,11 @@ fn remedy(error: &RedisError) -> Option<&'static str> {
 
 const CREDENTIALS: &str = "it does not accept the user and password of the address; correct them";
 
+/// Nobody agrees with the others on an epoch.
+pub(super) fn contested() -> HistoryError {
+    HistoryError::new("other processes change its epoch over and over; do they use different databases?")
+}
+
 #[cfg(test)]
 mod tests {
     use std::error::Error;

@@ -5,7 +5,7 @@ use redis::aio::MultiplexedConnection;
 use tbx_bus::Topic;
 
 use super::super::contract::HistoryError;
-use super::error::failed;
+use super::error::{contested, failed};
 use super::log::{Log, Newest};
 use super::scripts::{self, Scripts};
 use super::standing::{Found, Renewal};
@@ -37,7 +37,7 @@ pub(super) async fn load(
             return Ok(log);
         }
     }
-    Err(HistoryError::new("other processes change its epoch over and over; do they use different databases?"))
+    Err(contested())
 }
 
 /// `None` when the epoch has changed.

@@ -9,6 +9,7 @@ use tbx_bus::Topic;
 use tokio::sync::watch;
 
 use super::super::contract::{Bounds, HistoryError};
+use super::error::contested;
 use super::link::{Link, Session};
 use super::log::{Log, Newest};
 use super::scripts::Scripts;
@@ -134,9 +135,7 @@ impl Shared {
             // Whether this or another process began it, the next look finds it.
             self.scripts.renew(connection, &renewal).await?;
         }
-        Err(HistoryError::new(
-            "other processes change its epoch over and over; do they use different databases?",
-        ))
+        Err(contested())
     }
 
     /// Trims a batch. Tells whether there may be more.
