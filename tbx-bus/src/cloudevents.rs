@@ -10,6 +10,8 @@ use thiserror::Error;
 use crate::{Headers, Message, MessageId, Topic, TraceContext};
 
 const PREFIX: &str = "cloudEvents_";
+/// The header of the attribute that names a message.
+pub(crate) const ID: &str = "cloudEvents_id";
 
 /// The headers that carry `message` beside its body: its own, and one `cloudEvents_…` for each attribute. The prefix is reserved: own
 /// headers that begin with it are lost.
@@ -25,7 +27,7 @@ pub fn to_headers(message: &Message) -> Headers {
 /// Shows every attribute under the name of its header.
 pub(crate) fn for_each_attribute(message: &Message, mut put: impl FnMut(&'static str, &str)) {
     put("cloudEvents_specversion", "1.0");
-    put("cloudEvents_id", message.id().as_str());
+    put(ID, message.id().as_str());
     put("cloudEvents_type", message.kind());
     put("cloudEvents_source", message.source());
     put("cloudEvents_time", &message.time().to_rfc3339_opts(SecondsFormat::Millis, true));

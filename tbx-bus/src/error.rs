@@ -32,6 +32,8 @@ pub enum BusErrorKind {
     Closed,
     /// The broker lets nobody in by these credentials, or does not know what the address names. Only a person can mend it.
     Refused,
+    /// The user of the broker may not publish this message. Rights may be granted.
+    Forbidden,
     /// A group or a broadcast cannot be declared as asked.
     Declaration,
     /// The bus cannot do this at all; see its [`Capabilities`](crate::Capabilities).
@@ -68,12 +70,19 @@ impl BusError {
         &self.context
     }
 
+    /// The same once more, for somebody else whom it concerns; without its cause.
+    #[cfg(feature = "rabbitmq")]
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.kind, self.context.clone())
+    }
+
     /// Whether the same call may succeed later. A message is repeated with its own id.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             BusErrorKind::Unroutable
             | BusErrorKind::QueueFull
+            | BusErrorKind::Forbidden
             | BusErrorKind::Blocked
             | BusErrorKind::Disconnected
             | BusErrorKind::ConfirmLost
@@ -99,6 +108,7 @@ impl fmt::Display for BusError {
             BusErrorKind::ConfirmLost => "the confirmation was lost",
             BusErrorKind::Closed => "the bus is closed",
             BusErrorKind::Refused => "the broker refuses the connection",
+            BusErrorKind::Forbidden => "publishing is not permitted",
             BusErrorKind::Declaration => "the declaration is refused",
             BusErrorKind::Unsupported => "the bus cannot do this",
             BusErrorKind::DeadLetterSink => "the dead letter could not be stored",

@@ -32,7 +32,7 @@ impl Failure {
     }
 
     /// Not the message is at fault but something that every message needs, such as the database. The attempt does not count: the message keeps its
-    /// place and is tried until it is back, however long that takes.
+    /// place and is tried until it is back, however long that takes, as far as the bus bears it: a broker may have a time after which it takes a message back.
     #[must_use]
     pub fn unavailable(source: impl Into<Source>) -> Self {
         Self { kind: Kind::Unavailable, source: source.into() }

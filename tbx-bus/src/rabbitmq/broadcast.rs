@@ -107,7 +107,16 @@ pub(super) struct Listening {
 impl Listening {
     pub(super) async fn run(mut self) {
         self.counters.consumers.fetch_add(1, Ordering::Relaxed);
-        let ended = self.listen().await;
+        let link = Arc::clone(&self.link);
+        // Whatever it waits for: when lapin cannot go on, a call of its may have no answer ever.
+        let closed = self.closed.clone();
+        let ended = tokio::select! {
+            biased;
+            // With the last handle both end at once.
+            () = closed.cancelled() => Ended::Closed,
+            () = link.lost().cancelled() => Ended::Lost(link.disconnected("listening").context().to_owned()),
+            ended = self.listen() => ended,
+        };
         self.ring.end(ended);
         self.counters.consumers.fetch_sub(1, Ordering::Relaxed);
         if self.channel.status().connected() {
@@ -125,10 +134,6 @@ impl Listening {
         loop {
             let incoming = tokio::select! {
                 biased;
-                () = self.closed.cancelled() => return Ended::Closed,
-                () = self.link.lost().cancelled() => {
-                    return Ended::Lost(self.link.disconnected("listening").context().to_owned());
-                }
                 () = self.left.cancelled() => return Ended::Closed,
                 incoming = self.stream.next() => incoming,
             };

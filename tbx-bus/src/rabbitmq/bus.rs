@@ -110,6 +110,7 @@ impl RabbitBus {
             partitions: sources,
             turn: 0,
             wake,
+            released: Arc::clone(&self.broker.0.released),
             closed: closed.clone(),
             _leave: left.drop_guard(),
         })

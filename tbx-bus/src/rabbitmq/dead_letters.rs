@@ -1,35 +1,23 @@
 //! The dead letters of a group, for those who look after them.
 
-use std::fmt;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
 use lapin::message::Delivery as Incoming;
-use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Event};
-use tokio::time::Instant;
+use lapin::types::FieldTable;
 
-use super::bus::{on_channel, within};
-use super::client::Broker;
-use super::dial::{Dialled, dial};
-use super::frames::{self, Frames};
+use super::bus::on_channel;
+use super::look::{self, Look};
 use super::outbox::Outgoing;
-use super::{RabbitMq, encode, error, letter, names, partitions};
-use crate::time::from_now;
-use crate::{BusError, BusErrorKind, DeadLetter, Headers, MessageId, Reason, ReasonKind, Topic, cloudevents};
-
-const LOOKING: &str = "reading dead letters";
-
-/// How many letters are looked through.
-const LOOKED_THROUGH: usize = 10_000;
+use super::stored_letter::{self, StoredLetter};
+use super::{RabbitMq, frames, letter, names, partitions};
+use crate::{BusError, BusErrorKind, MessageId};
 
 /// The dead letters of one group; obtained by [`RabbitMq::dead_letters`].
 ///
 /// The broker keeps them in a queue, and puts what is taken out and given back behind what was given back before. So whoever looks takes all of
-/// them, up to the 10,000 oldest, and gives back what is not wanted: only so their order stays. Two processes that look at the same time each see a part;
-/// in one process they take turns.
+/// them from the oldest on, up to what it wants and to the 10,000th, and gives back what is not wanted: only so their order stays. Who looks at the same time waits for its turn,
+/// and gives up after [`with_publish_timeout`](super::RabbitOptions::with_publish_timeout).
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
     broker: RabbitMq,
@@ -53,16 +41,12 @@ impl DeadLetterQueue {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe, as all methods but [`replay`](Self::replay).
+    /// Cancel safe, as all methods that change nothing.
     pub async fn count(&self) -> Result<u32, BusError> {
-        let queue = names::dead(&self.group);
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        let (_, _, queue) = on_channel(&self.broker, "counting dead letters", async |channel| {
-            let counted = channel.queue_declare(names::short(&queue), options, FieldTable::default()).await;
-            counted.map_err(|error| self.failed(error))
-        })
-        .await?;
-        Ok(queue.message_count())
+        let counted = on_channel(&self.broker, "counting dead letters", async |channel| {
+            look::ask(channel, &self.group).await.map(|told| told.letters)
+        });
+        counted.await.map(|(_, _, count)| count)
     }
 
     /// The oldest `limit` letters, oldest first.
@@ -75,17 +59,16 @@ impl DeadLetterQueue {
     ///
     /// Cancel safe.
     pub async fn list(&self, limit: usize) -> Result<Vec<StoredLetter>, BusError> {
-        self.look(async |channel| {
-            let mut letters = Vec::new();
-            self.take_all(channel, |incoming| {
-                if letters.len() < limit {
-                    letters.push(StoredLetter::read(incoming, &self.group));
-                }
-            })
-            .await?;
-            Ok(letters)
+        let mut letters = Vec::new();
+        if limit == 0 {
+            return Ok(letters);
+        }
+        self.look(|incoming| {
+            letters.push(StoredLetter::read(incoming, &self.group));
+            letters.len() < limit
         })
-        .await
+        .await?;
+        Ok(letters)
     }
 
     /// The letter about the message of that id, the oldest if there are several; `None` when there is none.
@@ -98,11 +81,15 @@ impl DeadLetterQueue {
     ///
     /// Cancel safe.
     pub async fn show(&self, id: &str) -> Result<Option<StoredLetter>, BusError> {
-        self.look(async |channel| {
-            let found = self.find(channel, id).await?;
-            Ok(found.map(|incoming| StoredLetter::read(incoming, &self.group)))
+        let mut found = None;
+        self.look(|incoming| {
+            if stored_letter::id(&incoming) == id {
+                found = Some(StoredLetter::read(incoming, &self.group));
+            }
+            found.is_none()
         })
-        .await
+        .await?;
+        Ok(found)
     }
 
     /// Gives the message to its group again, to the partition of its key if it has several, and to no other; its attempts begin anew. Whether
@@ -119,16 +106,24 @@ impl DeadLetterQueue {
     ///
     /// A dropped future may leave the message both in its group and among the letters.
     pub async fn replay(&self, id: &str) -> Result<bool, BusError> {
+        the_one(self.replay_each(&[id]).await?)
+    }
+
+    /// [`replay`](Self::replay) for many in one look: what became of each, in the order of `ids`.
+    ///
+    /// # Errors
+    ///
+    /// As [`count`](Self::count), when nothing was done. What fails later is told of each that it concerns, and an outage of all that are left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Each has been replayed or not, and one may be both in its group and among the letters.
+    pub async fn replay_each<T: AsRef<str>>(
+        &self,
+        ids: &[T],
+    ) -> Result<Vec<Result<bool, BusError>>, BusError> {
         let spread = partitions::are_there(&self.broker, &self.group).await?;
-        self.look(async |channel| {
-            let Some(incoming) = self.find(channel, id).await? else { return Ok(false) };
-            let tag = incoming.delivery_tag;
-            let again = again(incoming, &self.group, spread)?;
-            self.broker.0.outbox.send(again).await?.accepted().await?;
-            self.done_with(channel, tag).await?;
-            Ok(true)
-        })
-        .await
+        self.decide(Decision::Replay { spread }, ids).await
     }
 
     /// Forgets the message for good. Whether there was one.
@@ -141,129 +136,140 @@ impl DeadLetterQueue {
     ///
     /// A dropped future has dropped the letter or not.
     pub async fn drop(&self, id: &str) -> Result<bool, BusError> {
-        self.look(async |channel| {
-            let Some(incoming) = self.find(channel, id).await? else { return Ok(false) };
-            self.done_with(channel, incoming.delivery_tag).await?;
-            Ok(true)
-        })
-        .await
+        the_one(self.drop_each(&[id]).await?)
     }
 
-    /// Looks at letters over a connection of its own: among them are those of other programs that fit into no frame of ours. With its
-    /// channel everything that was taken out and not done with goes back, in order.
-    async fn look<T>(&self, look: impl AsyncFnOnce(&Channel) -> Result<T, BusError>) -> Result<T, BusError> {
-        let Broker { options, closed, looks, .. } = &*self.broker.0;
-        let deadline = from_now(options.publish_timeout);
-        let looking = async {
-            // Two at once would each see a part.
-            let turn = looks.lock().await;
-            let dialled = self.connect(deadline).await?;
-            let mut events = dialled.connection.events_listener();
-            let channel = dialled.connection.create_channel().await;
-            let channel = channel.map_err(|error| error::of_channel(error, LOOKING))?;
-            let looked = tokio::select! {
-                biased;
-                looked = look(&channel) => looked,
-                error = end(&mut events) => Err(error),
-            };
-            Ok((turn, dialled, channel, looked))
+    /// [`drop`](Self::drop) for many in one look: what became of each, in the order of `ids`.
+    ///
+    /// # Errors
+    ///
+    /// As [`count`](Self::count), when nothing was done. What fails later is told of each that it concerns, and an outage of all that are left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Each has been dropped or not.
+    pub async fn drop_each<T: AsRef<str>>(&self, ids: &[T]) -> Result<Vec<Result<bool, BusError>>, BusError> {
+        self.decide(Decision::Drop, ids).await
+    }
+
+    /// Shows them one after the other, for as long as `see` wants more, and changes nothing.
+    async fn look(&self, mut see: impl FnMut(Incoming) -> bool) -> Result<(), BusError> {
+        let mut look = self.broker.look(&self.group).await?;
+        let seen = loop {
+            match look.next().await {
+                Ok(Some(incoming)) => {
+                    if !see(incoming) {
+                        break Ok(());
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
         };
-        let (_turn, dialled, channel, looked) = tokio::select! {
-            biased;
-            () = closed.cancelled() => return Err(BusError::new(BusErrorKind::Closed, LOOKING)),
-            looked = within(deadline, LOOKING, looking) => looked?,
+        look.close().await;
+        seen
+    }
+
+    /// Acts on the oldest letter of each id, in the order in which they lie there.
+    async fn decide<T: AsRef<str>>(
+        &self,
+        decision: Decision,
+        ids: &[T],
+    ) -> Result<Vec<Result<bool, BusError>>, BusError> {
+        let mut look = self.broker.look(&self.group).await?;
+        let decided = match find(&mut look, ids).await {
+            Ok(found) => Ok(self.carry_out(decision, &mut look, found, ids.len()).await),
+            Err(error) => Err(error),
         };
-        // Waited for, also when it failed, so that whoever looks next sees them all.
-        dialled.say_goodbye_after(&channel).await;
-        looked
+        look.close().await;
+        decided
     }
 
-    /// Tries until the deadline, where trying again can help.
-    async fn connect(&self, deadline: Instant) -> Result<Dialled, BusError> {
-        let options = &self.broker.0.options;
-        let mut failures = 0;
-        loop {
-            // In a box, because a handshake takes room that nobody else in here needs.
-            let error = match Box::pin(dial(options, LOOKING, Frames::Large)).await {
-                Ok(dialled) => return Ok(dialled),
-                Err(error) => error,
+    /// What keeps all of them ends it: the rest would only meet it again, after a wait for each.
+    async fn carry_out(
+        &self,
+        decision: Decision,
+        look: &mut Look<'_>,
+        found: Vec<(usize, Incoming)>,
+        wanted: usize,
+    ) -> Vec<Result<bool, BusError>> {
+        let mut outcomes: Vec<Result<bool, BusError>> = (0..wanted).map(|_| Ok(false)).collect();
+        let mut end: Option<BusError> = None;
+        for (index, letter) in found {
+            let outcome = match &end {
+                None => self.act(decision, look, letter).await,
+                Some(end) => Err(end.again()),
             };
-            failures += 1;
-            let next = Instant::now() + options.backoff.delay(failures);
-            if error.needs_a_person || next >= deadline {
-                return Err(error.into_bus_error());
+            if let Err(error) = &outcome
+                && end.is_none()
+                && keeps_all(error)
+            {
+                end = Some(error.again());
             }
-            tokio::time::sleep_until(next).await;
+            outcomes[index] = outcome.map(|()| true);
         }
-    }
-
-    async fn find(&self, channel: &Channel, id: &str) -> Result<Option<Incoming>, BusError> {
-        let mut found = None;
-        self.take_all(channel, |incoming| {
-            let is_it = incoming.properties.message_id().as_ref().is_some_and(|other| other.as_str() == id);
-            if is_it && found.is_none() {
-                found = Some(incoming);
-            }
-        })
-        .await?;
-        Ok(found)
-    }
-
-    async fn take_all(&self, channel: &Channel, mut take: impl FnMut(Incoming)) -> Result<(), BusError> {
-        for _ in 0..LOOKED_THROUGH {
-            match self.next(channel).await? {
-                Some(incoming) => take(incoming),
-                None => break,
+        if outcomes.iter().any(|outcome| matches!(outcome, Ok(true)))
+            && let Err(error) = look.is_seen().await
+        {
+            // The broker may have seen it or not; if not, the letters are still there.
+            for outcome in outcomes.iter_mut().filter(|outcome| matches!(outcome, Ok(true))) {
+                *outcome = Err(error.again());
             }
         }
-        Ok(())
+        outcomes
     }
 
-    async fn next(&self, channel: &Channel) -> Result<Option<Incoming>, BusError> {
-        let got =
-            channel.basic_get(names::short(&names::dead(&self.group)), BasicGetOptions::default()).await;
-        got.map(|got| got.map(|got| got.delivery)).map_err(|error| self.failed(error))
-    }
-
-    async fn done_with(&self, channel: &Channel, tag: u64) -> Result<(), BusError> {
-        let acked = channel.basic_ack(tag, BasicAckOptions::default()).await;
-        acked.map_err(|error| self.failed(error))
-    }
-
-    fn failed(&self, error: lapin::Error) -> BusError {
-        let group = &self.group;
-        if error::is_missing(&error) {
-            let context =
-                format!("there is no group `{group}` with dead letters on this broker; check its name");
-            return BusError::new(BusErrorKind::Declaration, context);
+    async fn act(&self, decision: Decision, look: &mut Look<'_>, letter: Incoming) -> Result<(), BusError> {
+        let acker = letter.acker.clone();
+        if let Decision::Replay { spread } = decision {
+            let again = again(letter, &self.group, spread)?;
+            self.broker.0.outbox.send(again).await?.accepted().await?;
         }
-        error::of_channel(error, format!("reading the dead letters of `{group}`"))
+        look.done_with(&acker).await
     }
 }
 
-/// Waits for the end of a connection. Lapin does not tell it to who asked for a letter.
-async fn end(events: &mut (impl Stream<Item = Event> + Unpin)) -> BusError {
-    while let Some(event) = events.next().await {
-        match event {
-            Event::Error(error) if error::is_large_frame(&error) => {
-                let context = format!(
-                    "{LOOKING}: the headers of one are larger than a frame of the broker; move it by a shovel"
-                );
-                return BusError::new(BusErrorKind::TooLarge, context);
-            }
-            Event::Error(error) if error::ends_connection(&error) => {
-                let context = format!("{LOOKING}: {}", error::told(&error));
-                return BusError::new(BusErrorKind::Disconnected, context);
-            }
-            _ => {}
+/// The oldest letter of each id, with the place of the id. All of them are read before anything is done: what waits to be read is in memory.
+async fn find<T: AsRef<str>>(look: &mut Look<'_>, ids: &[T]) -> Result<Vec<(usize, Incoming)>, BusError> {
+    let mut wanted: HashMap<&str, usize> = HashMap::new();
+    for (index, id) in ids.iter().enumerate() {
+        wanted.entry(id.as_ref()).or_insert(index);
+    }
+    let mut found = Vec::new();
+    while !wanted.is_empty()
+        && let Some(letter) = look.next().await?
+    {
+        if let Some(index) = wanted.remove(&*stored_letter::id(&letter)) {
+            found.push((index, letter));
         }
     }
-    BusError::new(BusErrorKind::Disconnected, LOOKING)
+    Ok(found)
+}
+
+/// Whether what went wrong with one letter would go wrong with each.
+fn keeps_all(error: &BusError) -> bool {
+    use BusErrorKind::{Blocked, Closed, ConfirmLost, Disconnected};
+    matches!(error.kind(), Blocked | Closed | ConfirmLost | Disconnected)
+}
+
+/// What is to become of a letter.
+#[derive(Debug, Clone, Copy)]
+enum Decision {
+    /// Whether the group is spread over partitions.
+    Replay {
+        spread: bool,
+    },
+    Drop,
+}
+
+/// The only one of as many outcomes as there were ids.
+fn the_one(outcomes: Vec<Result<bool, BusError>>) -> Result<bool, BusError> {
+    outcomes.into_iter().next().unwrap_or(Ok(false))
 }
 
 /// The message of a letter, without what made it one.
 fn again(incoming: Incoming, group: &str, spread: bool) -> Result<Outgoing, BusError> {
-    let topic = topic(&incoming);
+    let topic = stored_letter::topic(&incoming);
     let mut headers = FieldTable::default();
     for (name, value) in incoming.properties.headers().iter().flat_map(FieldTable::inner) {
         // The slot stays, if there is one: by it the message finds its partition again.
@@ -273,130 +279,9 @@ fn again(incoming: Incoming, group: &str, spread: bool) -> Result<Outgoing, BusE
     }
     letter::put(&mut headers, names::TOPIC, &topic);
     letter::put(&mut headers, names::REPLAYED, "true");
-    let id = incoming.properties.message_id().as_ref().and_then(|id| MessageId::new(id.as_str()).ok());
-    let properties = incoming.properties.with_headers(headers);
+    let id = MessageId::new(&stored_letter::id(&incoming)).unwrap_or_else(|_| MessageId::generate());
+    let properties = letter::moved(&incoming.properties, headers, &id);
     frames::check_moved(&properties)?;
     let send = if spread { letter::to_partition } else { letter::to_queue };
-    Ok(send(group, properties, incoming.data.into(), id.unwrap_or_else(MessageId::generate)))
-}
-
-/// A dead letter as the broker keeps it.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoredLetter {
-    /// The id of the message.
-    pub id: String,
-    /// The group that gave it up.
-    pub group: Arc<str>,
-    /// The topic that it was published on.
-    pub topic: String,
-    /// Why it was given up.
-    pub reason: Reason,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// The exchange that it was published to, where that is known.
-    pub exchange: Option<String>,
-    /// Its headers with the attributes among them, as far as they can be said in text.
-    pub headers: Headers,
-    /// The media type of the body.
-    pub content_type: Option<String>,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl StoredLetter {
-    fn read(incoming: Incoming, group: &Arc<str>) -> Self {
-        let mut headers = encode::text_headers(&incoming.properties);
-        let death = Death::read(&incoming);
-        let attempts = headers.get(names::ATTEMPTS).and_then(|text| text.parse().ok()).unwrap_or(0);
-        let reason = match headers.remove(names::REASON) {
-            Some(word) => Reason::new(
-                ReasonKind::from_word(&word).unwrap_or(ReasonKind::Rejected),
-                headers.remove(names::DETAIL).unwrap_or_default(),
-            ),
-            None => death.reason(),
-        };
-        let property =
-            |text: &Option<lapin::types::ShortString>| text.as_ref().map(|text| text.as_str().to_owned());
-        Self {
-            id: property(incoming.properties.message_id()).unwrap_or_default(),
-            group: Arc::clone(group),
-            topic: topic(&incoming),
-            reason,
-            attempts,
-            exchange: headers.remove(names::EXCHANGE).or(death.exchange),
-            content_type: property(incoming.properties.content_type()),
-            headers: headers.into_iter().filter(|(name, _)| !names::is_reserved(name)).collect(),
-            body: incoming.data.into(),
-        }
-    }
-
-    /// The letter as every bus tells it; `None` when the message cannot be read.
-    #[must_use]
-    pub fn to_dead_letter(&self) -> Option<DeadLetter> {
-        let topic = Topic::new(&self.topic).ok()?;
-        let message = cloudevents::from_headers(topic, &self.headers, self.body.clone()).ok()?;
-        Some(DeadLetter::new(Arc::new(message), Arc::clone(&self.group), self.attempts, self.reason.clone()))
-    }
-}
-
-impl fmt::Debug for StoredLetter {
-    /// Leaves the body out: it may hold what logs must not.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredLetter")
-            .field("id", &self.id)
-            .field("group", &self.group)
-            .field("topic", &self.topic)
-            .field("reason", &self.reason)
-            .field("attempts", &self.attempts)
-            .field("body_bytes", &self.body.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// What the broker notes on a letter that it makes itself.
-#[derive(Debug, Default)]
-struct Death {
-    reason: Option<String>,
-    exchange: Option<String>,
-    routing_key: Option<String>,
-}
-
-impl Death {
-    /// The latest one; the broker puts it in front.
-    fn read(incoming: &Incoming) -> Self {
-        let table = incoming.properties.headers().as_ref();
-        let deaths = table.and_then(|table| table.inner().get(names::DEATHS)).and_then(AMQPValue::as_array);
-        let Some(AMQPValue::FieldTable(death)) = deaths.and_then(|deaths| deaths.as_slice().first()) else {
-            return Self::default();
-        };
-        let text = |value: &AMQPValue| match value {
-            AMQPValue::LongString(text) => Some(text.to_string()),
-            _ => None,
-        };
-        let get = |name: &str| death.inner().get(name).and_then(text);
-        let keys = death.inner().get("routing-keys").and_then(AMQPValue::as_array);
-        Self {
-            reason: get("reason"),
-            exchange: get("exchange").filter(|name| !name.is_empty()),
-            routing_key: keys.and_then(|keys| keys.as_slice().first()).and_then(text),
-        }
-    }
-
-    fn reason(&self) -> Reason {
-        match self.reason.as_deref() {
-            Some("delivery_limit") => {
-                Reason::new(ReasonKind::DeliveryLimit, "returned to the broker as often as it allows")
-            }
-            Some(other) => Reason::new(ReasonKind::Rejected, format!("the broker says: {other}")),
-            None => Reason::new(ReasonKind::Rejected, "no reason was given"),
-        }
-    }
-}
-
-/// The topic of a letter. One that we wrote says it; of one that the broker made it is the routing key that the message came with.
-fn topic(incoming: &Incoming) -> String {
-    let told = encode::text_headers(&incoming.properties).remove(names::TOPIC);
-    told.or_else(|| Death::read(incoming).routing_key)
-        .unwrap_or_else(|| incoming.routing_key.as_str().to_owned())
+    Ok(send(group, properties, incoming.data.into(), id))
 }

@@ -32,10 +32,9 @@ impl Dialled {
         let _ = tokio::time::timeout(GOODBYE, self.connection.close(200, "bye".into())).await;
     }
 
-    /// Ends one of its channels first, and waits until the broker has back what was taken out.
-    pub(super) async fn say_goodbye_after(&self, channel: &Channel) {
-        let _ = tokio::time::timeout(GOODBYE, channel.close(200, "bye".into())).await;
-        self.say_goodbye().await;
+    /// Ends one of its channels, and waits until the broker has back what was taken out.
+    pub(super) async fn end_channel(&self, channel: &Channel, patience: Duration) {
+        let _ = tokio::time::timeout(patience, channel.close(200, "bye".into())).await;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cloudevents::{self, CloudEventsError};
 use crate::{BusError, BusErrorKind, Headers, Message, Topic};
 
 /// The broker writes to disk what carries this mode.
-const PERSISTENT: u8 = 2;
+pub(super) const PERSISTENT: u8 = 2;
 
 /// The properties that carry `message` beside its body, with its `slot` and `extra` headers of our own.
 ///
@@ -19,7 +19,7 @@ const PERSISTENT: u8 = 2;
 ///
 /// # Errors
 ///
-/// `TooLarge` when the name of a header has no form in AMQP. Whether all of it fits into a frame is for the caller to check.
+/// `TooLarge` when the name of a header has no form in AMQP, `Unsupported` when the broker would take it for an order. Whether all of it fits into a frame is for the caller to check.
 pub(super) fn properties(
     message: &Message,
     slot: Option<&str>,
@@ -29,6 +29,11 @@ pub(super) fn properties(
     let mut put = |name: ShortString, value: &str| {
         headers.insert(name, AMQPValue::LongString(value.into()));
     };
+    if let Some(name) = message.headers().keys().find(|name| names::routes(name)) {
+        let context =
+            format!("RabbitMQ takes the header `{name}` for queues to route to; give it another name");
+        return Err(BusError::new(BusErrorKind::Unsupported, context));
+    }
     for (name, value) in message.headers().iter().filter(|(name, _)| !names::is_reserved(name)) {
         let name = ShortString::try_new(name.as_str()).map_err(|_| {
             BusError::new(BusErrorKind::TooLarge, "the name of a header is longer than 255 bytes")
@@ -190,6 +195,14 @@ mod tests {
         let message =
             Message::new(Topic::new("a.b").unwrap(), "Happened", "").with_header(&"n".repeat(256), "");
         assert_eq!(properties(&message, None, &[]).unwrap_err().kind(), BusErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn a_header_by_which_the_broker_routes_is_refused() {
+        for name in ["CC", "BCC"] {
+            let message = Message::new(Topic::new("a.b").unwrap(), "Happened", "").with_header(name, "other");
+            assert_eq!(properties(&message, None, &[]).unwrap_err().kind(), BusErrorKind::Unsupported);
+        }
     }
 
     #[test]

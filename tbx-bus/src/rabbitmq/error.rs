@@ -6,7 +6,7 @@ use lapin::ErrorKind;
 use thiserror::Error;
 
 use super::RabbitOptions;
-use crate::{BusError, BusErrorKind};
+use crate::{BusError, BusErrorKind, MessageId};
 
 const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
@@ -112,6 +112,7 @@ pub(super) fn of_channel(error: lapin::Error, context: impl Into<String>) -> Bus
     let kind = match code(&error) {
         Some(PRECONDITION_FAILED) => BusErrorKind::Declaration,
         Some(_) => BusErrorKind::Backend,
+        None if is_limit_of_channels(&error) => BusErrorKind::Declaration,
         None => BusErrorKind::Disconnected,
     };
     BusError::new(kind, context).with_source(DriverError(error))
@@ -121,12 +122,36 @@ pub(super) fn of_channel(error: lapin::Error, context: impl Into<String>) -> Bus
 pub(super) fn ends_connection(error: &lapin::Error) -> bool {
     let of_a_channel =
         matches!(error.kind(), ErrorKind::InvalidChannel(_) | ErrorKind::InvalidChannelState(..));
-    !of_a_channel && !error.is_amqp_soft_error()
+    !of_a_channel && !is_limit_of_channels(error) && !error.is_amqp_soft_error()
+}
+
+/// Whether there are as many channels as the broker allows (`channel_max`): a fault of who wants one more.
+fn is_limit_of_channels(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ChannelsLimitReached)
+}
+
+/// Whether the broker closed a channel because it does not take a message that was published on it.
+pub(super) fn is_refusal(error: &lapin::Error) -> bool {
+    matches!(code(error), Some(ACCESS_REFUSED | PRECONDITION_FAILED))
+}
+
+/// What the publisher of a message is told that the broker refuses. Rights may be granted; a message that breaks a rule always will.
+pub(super) fn of_refusal(error: &lapin::Error, id: &MessageId) -> (BusErrorKind, String) {
+    let kind = match code(error) {
+        Some(ACCESS_REFUSED) => BusErrorKind::Forbidden,
+        _ => BusErrorKind::Unsupported,
+    };
+    (kind, format!("the broker refuses message {id}: {}", told(error)))
 }
 
 /// Whether a connection ended because a frame was larger than agreed.
 pub(super) fn is_large_frame(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(told) if told.get_id() == FRAME_ERROR)
+}
+
+/// Whether a connection ended because lapin cannot read what the broker sent, such as a property that is no UTF-8.
+pub(super) fn is_unreadable(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ParsingError(_))
 }
 
 pub(super) fn is_missing(error: &lapin::Error) -> bool {

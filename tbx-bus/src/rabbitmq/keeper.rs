@@ -102,8 +102,15 @@ pub(super) struct Sent {
 impl Keeper {
     /// Runs until the consumer has left, the channel is lost or the bus is closed.
     pub(super) async fn run(mut self) {
+        let link = Arc::clone(&self.link);
         let ended = loop {
-            match self.keep().await {
+            // Whatever it waits for: when lapin cannot go on, a call of its may have no answer ever.
+            let kept = tokio::select! {
+                biased;
+                () = link.lost().cancelled() => Ok(Done::Ended(self.lost())),
+                kept = self.keep() => kept,
+            };
+            match kept {
                 Ok(Done::HandedOver) => {
                     self.stand_up().await;
                     if let Err(ended) = self.sit_down_again().await {
@@ -116,6 +123,10 @@ impl Keeper {
         };
         self.return_untaken();
         self.shelf.end(ended);
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            command.comes_too_late(&self.group.name, &self.mail.released);
+        }
         // Whoever still waits for an answer learns from its absence.
         self.stand_up().await;
     }
@@ -161,11 +172,15 @@ impl Keeper {
     }
 
     fn lost(&self) -> Ended {
+        // With the last handle both end at once.
+        if self.closed.is_cancelled() {
+            return Ended::Closed;
+        }
         Ended::Lost(self.link.disconnected("consuming").context().to_owned())
     }
 
     async fn keep(&mut self) -> lapin::Result<Done> {
-        let (link, closed, left) = (Arc::clone(&self.link), self.closed.clone(), self.left.clone());
+        let (closed, left) = (self.closed.clone(), self.left.clone());
         let (balance, partition) = (Arc::clone(&self.balance), self.partition);
         let mut receiving = true;
         loop {
@@ -175,11 +190,12 @@ impl Keeper {
                 Phase::HandingOver if is_idle => return Ok(Done::HandedOver),
                 _ => {}
             }
+            let careful_until =
+                self.seat.careful_until.max(self.seat.careful_until.and(self.handover.not_before));
             let next_failed = self.failed.front().map_or_else(Instant::now, |(due, _)| *due);
             tokio::select! {
                 biased;
                 () = closed.cancelled() => return Ok(Done::Ended(Ended::Closed)),
-                () = link.lost().cancelled() => return Ok(Done::Ended(self.lost())),
                 Some(sent) = self.sending.join_next() => {
                     if let Ok(sent) = sent {
                         self.conclude(sent).await?;
@@ -194,10 +210,7 @@ impl Keeper {
                     }
                     if !self.group.is_single_active() {
                         receiving = false;
-                        tokio::select! {
-                            leaving = self.leave() => leaving?,
-                            () = link.lost().cancelled() => {}
-                        }
+                        self.leave().await?;
                     }
                 }
                 () = tokio::time::sleep_until(self.handover.until.unwrap_or_else(Instant::now)), if self.phase == Phase::HandingOver => {
@@ -207,10 +220,12 @@ impl Keeper {
                     self.shelf.set_shut(false);
                 }
                 () = balance.handing_over(partition), if self.phase == Phase::Consuming => {
-                    self.phase = Phase::HandingOver;
-                    self.handover.until = Some(Instant::now() + HANDOVER);
                     balance.leaves(partition);
-                    self.shelf.set_shut(true);
+                    self.hand_over();
+                }
+                () = tokio::time::sleep_until(careful_until.unwrap_or_else(Instant::now)), if careful_until.is_some() && self.phase == Phase::Consuming => {
+                    // To take the same seat again, with room for more.
+                    self.hand_over();
                 }
                 () = tokio::time::sleep_until(next_failed), if !self.failed.is_empty() && self.phase != Phase::HandingOver => {
                     self.reject_failed().await?;
@@ -225,6 +240,12 @@ impl Keeper {
                 },
             }
         }
+    }
+
+    fn hand_over(&mut self) {
+        self.phase = Phase::HandingOver;
+        self.handover.until = Some(Instant::now() + HANDOVER);
+        self.shelf.set_shut(true);
     }
 
     async fn receive(&mut self, mut incoming: Incoming) -> lapin::Result<()> {
@@ -278,12 +299,9 @@ impl Keeper {
         self.shelf.returned();
         match outcome {
             Some(Outcome::Ack) => {
+                self.ack(item.tag).await?;
                 self.mail.released.forget(&self.group.name, item.message.id());
-                let acked = self.ack(item.tag).await;
-                if acked.is_ok() {
-                    tell(answer, Ok(()));
-                }
-                acked?;
+                tell(answer, Ok(()));
             }
             Some(Outcome::Release) => {
                 self.release(item).await?;
@@ -304,9 +322,14 @@ impl Keeper {
                 count(&self.counters.dead_lettered);
                 let (mail, link, tag) = (self.mail.clone(), Arc::clone(&self.link), item.tag);
                 self.sending.spawn(async move {
-                    let outcome = mail.bury(&link, &item, &reason, attempts).await.map_err(|error| {
-                        BusError::new(BusErrorKind::DeadLetterSink, mail.group.name()).with_source(error)
-                    });
+                    let outcome = if mail.group.is_single_active() {
+                        // Given back it would be overtaken by the next of its key, so the lane waits for as long as it takes.
+                        Ok(mail.insist(&link, &item, &reason, attempts).await)
+                    } else {
+                        mail.bury(&link, &item, &reason, attempts).await.map_err(|error| {
+                            BusError::new(BusErrorKind::DeadLetterSink, mail.group.name()).with_source(error)
+                        })
+                    };
                     Sent { tag, item: Some(item), outcome, answer }
                 });
             }
@@ -373,12 +396,12 @@ impl Keeper {
         let Sent { tag, item, outcome, answer } = sent;
         match outcome {
             Ok(original) => {
-                if let Some(item) = &item {
-                    self.mail.released.forget(&self.group.name, item.message.id());
-                }
                 match original {
                     Original::Superfluous => self.ack(tag).await?,
                     Original::ForTheBroker => self.reject(tag, Rejected::ForGood).await?,
+                }
+                if let Some(item) = &item {
+                    self.mail.released.forget(&self.group.name, item.message.id());
                 }
                 tell(answer, Ok(()));
             }
@@ -403,8 +426,12 @@ impl Keeper {
         for (_, item) in std::mem::take(&mut self.failed) {
             self.reject(item.tag, Rejected::ForNow).await?;
         }
-        for item in self.shelf.clear() {
+        let untaken = self.shelf.clear();
+        // All of them first: what is not returned one by one returns with the channel.
+        for item in &untaken {
             self.mail.released.add(&self.group.name, item.message.id());
+        }
+        for item in untaken {
             self.nack(item.tag).await?;
         }
         Ok(())

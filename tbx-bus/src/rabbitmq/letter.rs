@@ -41,7 +41,12 @@ pub(super) fn unreadable(
     exchange: &str,
     detail: &str,
 ) -> Result<Outgoing, BusError> {
-    let mut headers = incoming.properties.headers().clone().unwrap_or_default();
+    let mut headers = FieldTable::default();
+    for (name, value) in incoming.properties.headers().iter().flat_map(FieldTable::inner) {
+        if !names::routes(name.as_str()) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
     let topic = incoming.routing_key.as_str();
     for (name, value) in [
         (names::TOPIC, topic),
@@ -55,23 +60,32 @@ pub(super) fn unreadable(
     // A person must be able to name it.
     let id = incoming.properties.message_id().as_ref().and_then(|id| MessageId::new(id.as_str()).ok());
     let id = id.unwrap_or_else(MessageId::generate);
-    // Made anew rather than copied: a foreign message may carry a time to live, by which the letter would vanish, or a user that the broker
-    // does not let us speak for.
-    let mut properties = BasicProperties::default()
-        .with_delivery_mode(2)
-        .with_headers(headers)
-        .with_message_id(names::short(id.as_str()));
-    if let Some(content_type) = incoming.properties.content_type() {
-        properties = properties.with_content_type(content_type.clone());
-    }
-    if let Some(encoding) = incoming.properties.content_encoding() {
-        properties = properties.with_content_encoding(encoding.clone());
-    }
-    if let Some(kind) = incoming.properties.kind() {
-        properties = properties.with_type(kind.clone());
-    }
+    let properties = moved(&incoming.properties, headers, &id);
     frames::check_moved(&properties)?;
     Ok(to_queue(&names::dead(group), properties, incoming.data.clone().into(), id))
+}
+
+/// The properties of a message that another program may have sent, for us to send with other headers.
+///
+/// Made anew rather than copied: it may carry a time to live, by which it would vanish, or a user that the broker does not let us speak for.
+pub(super) fn moved(properties: &BasicProperties, headers: FieldTable, id: &MessageId) -> BasicProperties {
+    let mut moved = BasicProperties::default()
+        .with_delivery_mode(encode::PERSISTENT)
+        .with_headers(headers)
+        .with_message_id(names::short(id.as_str()));
+    if let Some(content_type) = properties.content_type() {
+        moved = moved.with_content_type(content_type.clone());
+    }
+    if let Some(encoding) = properties.content_encoding() {
+        moved = moved.with_content_encoding(encoding.clone());
+    }
+    if let Some(kind) = properties.kind() {
+        moved = moved.with_type(kind.clone());
+    }
+    if let Some(time) = properties.timestamp() {
+        moved = moved.with_timestamp(*time);
+    }
+    moved
 }
 
 /// A message that rests on a rung before its group gets it again.

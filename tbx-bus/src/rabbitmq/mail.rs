@@ -69,7 +69,7 @@ impl Mail {
     /// As [`bury`](Self::bury) when nobody waits for it, for as long as it takes. Meanwhile the original is not settled, so nothing is lost when this ends.
     pub(super) async fn insist(&self, link: &Link, item: &Item, reason: &Reason, attempts: u32) -> Original {
         match self.letter(item, reason, attempts) {
-            Ok(letter) => self.deliver(link, letter).await,
+            Ok(letter) => self.deliver(link, letter, reason).await,
             Err(error) => self.leave_to_the_broker(item.message.id().as_str(), reason, &error),
         }
     }
@@ -77,7 +77,7 @@ impl Mail {
     /// The same for what cannot be read.
     pub(super) async fn insist_unreadable(&self, link: &Link, incoming: &Incoming, detail: &str) -> Original {
         match letter::unreadable(incoming, self.group.name(), self.exchange.name(), detail) {
-            Ok(letter) => self.deliver(link, letter).await,
+            Ok(letter) => self.deliver(link, letter, &Reason::new(ReasonKind::Unreadable, detail)).await,
             Err(error) => {
                 let id = incoming.properties.message_id().as_ref().map_or("", |id| id.as_str());
                 self.leave_to_the_broker(id, &Reason::new(ReasonKind::Unreadable, detail), &error)
@@ -85,10 +85,15 @@ impl Mail {
         }
     }
 
-    async fn deliver(&self, link: &Link, letter: Outgoing) -> Original {
+    async fn deliver(&self, link: &Link, letter: Outgoing, reason: &Reason) -> Original {
+        use BusErrorKind::{Forbidden, Unsupported};
         let (backoff, mut failures) = (Backoff::standard(), 0);
         loop {
             let Err(error) = self.send(letter.clone()).await else { return Original::Superfluous };
+            if matches!(error.kind(), Forbidden | Unsupported) {
+                // It would be refused again. The broker itself may move what we may not.
+                return self.leave_to_the_broker(letter.id.as_str(), reason, &error);
+            }
             tracing::warn!(group = self.group.name(), %error, "dead letter not stored yet");
             if error.kind() == BusErrorKind::Unroutable
                 && let Err(error) = self.declare_dead_letters(link).await

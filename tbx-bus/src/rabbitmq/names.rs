@@ -33,6 +33,9 @@ const OF_THE_BROKER: [&str; 9] = [
     "x-last-death-reason",
 ];
 
+/// By these the broker sends a message to other queues as well.
+const ROUTING: [&str; 2] = ["CC", "BCC"];
+
 /// How often the broker has taken a message of a quorum queue back.
 pub(super) const DELIVERY_COUNT: &str = "x-delivery-count";
 /// The history of broker-made dead letters.
@@ -40,7 +43,12 @@ pub(super) const DEATHS: &str = "x-death";
 
 /// Whether a header is no part of the message.
 pub(super) fn is_reserved(header: &str) -> bool {
-    header != REPLAYED && header.starts_with(OWN_PREFIX) || OF_THE_BROKER.contains(&header)
+    header != REPLAYED && header.starts_with(OWN_PREFIX) || OF_THE_BROKER.contains(&header) || routes(header)
+}
+
+/// Whether the broker would send a message with this header elsewhere as well; it closes the channel over one that is no list.
+pub(super) fn routes(header: &str) -> bool {
+    ROUTING.contains(&header)
 }
 
 /// The exchange beside `exchange` that carries private topics.

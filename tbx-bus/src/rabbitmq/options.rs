@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
+use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
 use crate::Backoff;
@@ -75,7 +76,7 @@ impl RabbitOptions {
             match name {
                 "" | "heartbeat" | "connection_timeout" => {}
                 "cacertfile" => {
-                    let path = value.replace("%2F", "/").replace("%2f", "/");
+                    let path = percent_decode_str(value).decode_utf8_lossy().into_owned();
                     let authorities = std::fs::read_to_string(&path)
                         .map_err(|error| InvalidRabbitUrl::Authorities { path, error })?;
                     options.authorities = Some(authorities);
@@ -245,6 +246,7 @@ mod tests {
             ("nonsense", "amqp://user:password@host:port/vhost"),
             ("amqp://broker?hartbeat=1", "`hartbeat`"),
             ("amqp://broker?cacertfile=/not/there.pem", "/not/there.pem"),
+            ("amqp://broker?cacertfile=/not%20there%2Fa+b.pem", "/not there/a+b.pem"),
         ] {
             let message = RabbitOptions::new(url).unwrap_err().to_string();
             assert!(message.contains(wanted), "{url}: {message}");

@@ -38,6 +38,8 @@ pub(super) struct PublisherTask {
 /// Why a channel is served no longer.
 enum Ended {
     ChannelLost,
+    /// A fresh one is better.
+    Outworn,
     LinkLost,
     Drained,
 }
@@ -83,6 +85,7 @@ impl PublisherTask {
             let mut declared = HashSet::new();
             let mut lost = 0;
             loop {
+                let confirmed = self.counters.confirmed.load(Ordering::Relaxed);
                 let Some(channel) = self.meanwhile(&link, open(&link)).await else { break };
                 let ended = match channel {
                     Ok(channel) => self.serve(&link, channel, &mut declared).await,
@@ -94,12 +97,23 @@ impl PublisherTask {
                 match ended {
                     Ended::Drained => return,
                     Ended::LinkLost => break,
+                    Ended::Outworn => {
+                        self.unconfirmed.doubt_all("the broker does not confirm messages");
+                    }
                     Ended::ChannelLost => {
-                        // The broker closes a channel at once with what it answers, or with the exchange that was deleted.
-                        self.unconfirmed.doubt_all("the broker closed the channel");
+                        // Over a message that it does not take, or over an exchange that was deleted.
                         declared.clear();
-                        lost += 1;
-                        tokio::time::sleep(self.options.backoff.delay(lost)).await;
+                        if self.unconfirmed.doubt_all("the broker closed the channel") {
+                            // It is well, and the one at fault is known.
+                            lost = 0;
+                            continue;
+                        }
+                        let was_of_use = self.counters.confirmed.load(Ordering::Relaxed) > confirmed;
+                        lost = if was_of_use { 1 } else { lost + 1 };
+                        let pause = tokio::time::sleep(self.options.backoff.delay(lost));
+                        if self.meanwhile(&link, pause).await.is_none() {
+                            break;
+                        }
                     }
                 }
             }
@@ -169,8 +183,10 @@ impl PublisherTask {
         let closing = self.closing.clone();
         let (mut receiving, mut closed) = (true, false);
         loop {
-            while self.unconfirmed.has_room() && !link.is_blocked() {
-                let Some(handed) = self.waiting.front() else { break };
+            while let Some(handed) = self.waiting.front()
+                && self.unconfirmed.has_room_for(&handed.outgoing.id)
+                && !link.is_blocked()
+            {
                 match &handed.outgoing.exchange {
                     Some(exchange) if !declared.contains(&exchange.name) => {
                         let exchange = exchange.clone();
@@ -186,6 +202,9 @@ impl PublisherTask {
                 }
             }
             self.count_waiting();
+            if self.waiting.front().is_some_and(|next| self.unconfirmed.waits_in_vain(&next.outgoing.id)) {
+                return Ended::Outworn;
+            }
             if !receiving && self.waiting.is_empty() && self.unconfirmed.is_empty() {
                 return Ended::Drained;
             }
@@ -207,7 +226,8 @@ impl PublisherTask {
                 () = tokio::time::sleep_until(next_due) => {
                     self.refuse_late(Some(link));
                     self.unconfirmed.abandon_late();
-                    if self.unconfirmed.is_hopeless() {
+                    // A broker that is short of memory confirms what it has read once it reads again.
+                    if self.unconfirmed.is_hopeless() && !link.is_blocked() {
                         link.give_up("the broker does not confirm messages");
                     }
                 }

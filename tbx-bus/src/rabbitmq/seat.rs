@@ -3,6 +3,7 @@
 use lapin::Channel;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
+use tokio::time::Instant;
 
 use super::supervisor::Link;
 use super::{error, names};
@@ -12,6 +13,8 @@ use crate::{BusError, Group};
 pub(super) struct Seat {
     pub(super) channel: Channel,
     pub(super) stream: lapin::Consumer,
+    /// When it is to be taken anew, with room for more than one message.
+    pub(super) careful_until: Option<Instant>,
 }
 
 impl Seat {
@@ -19,7 +22,9 @@ impl Seat {
     pub(super) async fn take(link: &Link, group: &Group, queue: &str) -> Result<Self, BusError> {
         let failed = |error| error::of_channel(error, format!("consuming from `{queue}`"));
         let channel = link.connection().create_channel().await.map_err(failed)?;
-        let prefetch = u16::try_from(group.prefetch()).unwrap_or(u16::MAX);
+        let careful_until = link.careful_until();
+        let prefetch = if careful_until.is_some() { 1 } else { group.prefetch() };
+        let prefetch = u16::try_from(prefetch).unwrap_or(u16::MAX);
         channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(failed)?;
         let stream = channel
             .basic_consume(
@@ -30,6 +35,6 @@ impl Seat {
             )
             .await
             .map_err(failed)?;
-        Ok(Self { channel, stream })
+        Ok(Self { channel, stream, careful_until })
     }
 }

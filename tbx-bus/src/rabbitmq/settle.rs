@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::released::Released;
 use super::shelf::{Ended, Item, Shelf};
 use crate::delivery::Settle;
 use crate::subscriber::DeliverySource;
@@ -30,6 +31,7 @@ pub(super) struct GroupSource {
     pub(super) turn: usize,
     /// Told of every change of a shelf.
     pub(super) wake: Arc<Notify>,
+    pub(super) released: Arc<Released>,
     pub(super) closed: CancellationToken,
     /// Dropped, it tells the tasks that the consumer leaves.
     pub(super) _leave: DropGuard,
@@ -60,8 +62,13 @@ impl GroupSource {
 
     fn lend(&self, item: Item, commands: mpsc::Sender<Command>) -> Delivery {
         let (message, attempt, redelivered) = (Arc::clone(&item.message), item.attempt, item.redelivered);
-        let loan =
-            Loan { item: Some(item), commands, closed: self.closed.clone(), group: Arc::clone(&self.group) };
+        let loan = Loan {
+            item: Some(item),
+            commands,
+            released: Arc::clone(&self.released),
+            closed: self.closed.clone(),
+            group: Arc::clone(&self.group),
+        };
         Delivery::new(message, Arc::clone(&self.group), attempt, redelivered, Box::new(loan))
     }
 }
@@ -88,8 +95,18 @@ struct Loan {
     /// `None` once it was handed back.
     item: Option<Item>,
     commands: mpsc::Sender<Command>,
+    released: Arc<Released>,
     closed: CancellationToken,
     group: Arc<str>,
+}
+
+impl Command {
+    /// Notes what went back with its channel before this could be carried out: unstarted, it was no attempt.
+    pub(super) fn comes_too_late(&self, group: &Arc<str>, released: &Released) {
+        if matches!(self.outcome, Some(Outcome::Release)) {
+            released.add(group, self.item.message.id());
+        }
+    }
 }
 
 impl Loan {
@@ -97,7 +114,9 @@ impl Loan {
     fn hand_back(&mut self, outcome: Option<Outcome>, answer: Option<oneshot::Sender<Result<(), BusError>>>) {
         if let Some(item) = self.item.take() {
             // Without its task the channel is gone, and the broker has the message again.
-            let _ = self.commands.try_send(Command { item, outcome, answer });
+            if let Err(error) = self.commands.try_send(Command { item, outcome, answer }) {
+                error.into_inner().comes_too_late(&self.group, &self.released);
+            }
         }
     }
 }

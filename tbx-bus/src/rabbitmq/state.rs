@@ -99,7 +99,7 @@ pub struct RabbitStats {
     pub confirmed: u64,
     /// Messages that the broker gave back because nobody takes their topic.
     pub returned: u64,
-    /// Messages that the broker refused because a queue is full.
+    /// Messages that the broker refused, because a queue is full or by its rules.
     pub refused: u64,
     /// Messages whose confirmation did not come in time.
     pub unanswered: u64,

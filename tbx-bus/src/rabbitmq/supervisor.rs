@@ -23,6 +23,8 @@ pub(super) struct Link {
     lost: CancellationToken,
     why: OnceLock<String>,
     blocked: watch::Sender<bool>,
+    /// See [`Link::careful_until`].
+    careful_until: Option<Instant>,
 }
 
 impl Link {
@@ -43,6 +45,12 @@ impl Link {
     /// Whether the broker takes no messages. Asks the connection itself, which knows a moment earlier than any event tells.
     pub(super) fn is_blocked(&self) -> bool {
         self.connection().status().blocked()
+    }
+
+    /// Until when to take one message at a time. The last connection ended over one that cannot be received, and whatever comes along with that
+    /// counts as delivered each time, until it is given up for what is not its fault.
+    pub(super) fn careful_until(&self) -> Option<Instant> {
+        self.careful_until.filter(|until| *until > Instant::now())
     }
 
     pub(super) fn blocked(&self) -> watch::Receiver<bool> {
@@ -126,15 +134,21 @@ pub(super) struct Supervisor {
     current: watch::Sender<Current>,
     /// The frames that the next connection asks for.
     wanted: Frames,
+    /// Whether the next connection is a careful one.
+    is_careful: bool,
     stop: CancellationToken,
 }
 
 /// A connection that lasted so long was a good one: the next failure is the first again.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
+/// A connection that lasts so long has nothing to be careful about any more.
+const CAREFUL_FOR: Duration = Duration::from_secs(60);
+/// It is no use to wait longer for a message that has to fail some dozens of times before the broker gives it up.
+const CAREFUL_FAILURES: u32 = 3;
 /// Events tell of every end that lapin knows of. Whoever watches over others does not rely on being told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait for why a connection has ended, once it is known that it has.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
 
 impl Supervisor {
     pub(super) fn new(
@@ -146,7 +160,10 @@ impl Supervisor {
     ) -> (Self, Links) {
         let (current, links) = watch::channel(Current::None(None));
         let wanted = Frames::Small;
-        (Self { options, role, states, counters, current, wanted, stop }, Links { current: links })
+        (
+            Self { options, role, states, counters, current, wanted, is_careful: false, stop },
+            Links { current: links },
+        )
     }
 
     /// Runs until it is stopped.
@@ -176,6 +193,9 @@ impl Supervisor {
                     self.look_at_frames(&dialled.connection);
                     let why = self.watch_over(dialled).await;
                     count(&self.counters.disconnected);
+                    if self.is_careful {
+                        failures = failures.min(CAREFUL_FAILURES - 1);
+                    }
                     (why, false)
                 }
                 Err(error) => {
@@ -213,6 +233,7 @@ impl Supervisor {
             lost: CancellationToken::new(),
             why: OnceLock::new(),
             blocked: watch::Sender::new(false),
+            careful_until: std::mem::take(&mut self.is_careful).then(|| Instant::now() + CAREFUL_FOR),
         });
         self.current.send_replace(Current::Link(Arc::clone(&link)));
         self.states.set(self.role, LinkState::Running);
@@ -245,7 +266,7 @@ impl Supervisor {
                 // Lapin tells errors of channels here too.
                 Some(Event::Error(error)) if super::error::ends_connection(&error) => {
                     is_told = true;
-                    self.outgrow_by(&error);
+                    self.learn_from(&error);
                     link.give_up(&super::error::told(&error));
                 }
                 Some(_) => {}
@@ -267,24 +288,28 @@ impl Supervisor {
             None
         };
         if !is_told && let Ok(Some(error)) = tokio::time::timeout(LAST_WORDS, told).await {
-            self.outgrow_by(&error);
+            self.learn_from(&error);
             return super::error::told(&error);
         }
         link.why.get().cloned().unwrap_or_default()
     }
 
-    fn outgrow_by(&mut self, error: &lapin::Error) {
-        if !super::error::is_large_frame(error) {
-            return;
-        }
-        if self.wanted == Frames::Large {
+    /// Takes from how one connection ended what the next one is to be like.
+    fn learn_from(&mut self, error: &lapin::Error) {
+        let (is_large, is_unreadable) =
+            (super::error::is_large_frame(error), super::error::is_unreadable(error));
+        if is_unreadable || is_large && self.wanted == Frames::Large {
+            self.is_careful = self.role == Role::Consuming;
+            let what = if is_large { "has headers larger than a frame may be" } else { "is no valid AMQP" };
             tracing::error!(
                 broker = %self.options,
                 role = self.role.as_str(),
-                "the headers of a message are larger than a frame may be; it ends the connection until its deliveries are over, unless a shovel moves it"
+                "a message {what}; it ends the connection until its deliveries are over, unless a shovel moves it"
             );
         }
-        self.wanted = Frames::Large;
+        if is_large {
+            self.wanted = Frames::Large;
+        }
     }
 
     fn look_at_frames(&self, connection: &Connection) {

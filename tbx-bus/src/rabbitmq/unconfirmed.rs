@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::outbox::{Handed, Outgoing};
 use super::state::{Counters, count};
+use super::suspects::Suspects;
 use super::verdict::{Confirmed, Judge, Verdict};
 use super::window::Window;
 use super::{RabbitOptions, error};
@@ -32,6 +33,10 @@ pub(super) struct Unconfirmed {
     next_serial: u64,
     /// Slots whose publisher was told already. The broker may yet answer for them.
     abandoned: usize,
+    suspects: Suspects,
+    /// Those for which the channel ended before the broker answered, and how it ended.
+    doubted: Vec<Sent>,
+    end: Option<lapin::Error>,
 }
 
 /// One message in the window.
@@ -57,15 +62,24 @@ impl Unconfirmed {
             due: VecDeque::new(),
             next_serial: 0,
             abandoned: 0,
+            suspects: Suspects::default(),
+            doubted: Vec::new(),
+            end: None,
         }
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.window.room() > 0
+    /// Whether the next message may be sent now.
+    pub(super) fn has_room_for(&self, id: &MessageId) -> bool {
+        self.window.room() > 0 && (self.window.is_empty() || self.suspects.lets_join(id))
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.window.is_empty()
+    }
+
+    /// Whether the next message waits, to be alone, for nothing but answers that came too late for everybody. A fresh channel has none of them.
+    pub(super) fn waits_in_vain(&self, id: &MessageId) -> bool {
+        self.abandoned > 0 && self.abandoned == self.window.len() && !self.suspects.lets_join(id)
     }
 
     /// Whether the broker has left so much unanswered that the connection is of no use.
@@ -94,7 +108,15 @@ impl Unconfirmed {
             async move { channel.basic_publish(name, routing_key, options, &body, properties).await?.await };
         let serial = self.next_serial;
         self.next_serial += 1;
+        self.suspects.sent(&id);
         let sent = Sent { answer: Some(answer), id, serial };
+        if self.due.len() >= 2 * self.size {
+            // Most of them are settled long since.
+            let window = &mut self.window;
+            self.due.retain(|(_, index, serial)| {
+                window.get_mut(*index).is_some_and(|sent| sent.serial == *serial)
+            });
+        }
         if let Ok(index) = self.window.send(sent, Box::pin(confirming)) {
             self.due.push_back((from_now(self.timeout), index, serial));
             self.counters.unconfirmed.store(self.window.len(), Ordering::Relaxed);
@@ -108,6 +130,9 @@ impl Unconfirmed {
         for (sent, outcome) in batch {
             if sent.answer.is_none() {
                 self.abandoned = self.abandoned.saturating_sub(1);
+            }
+            if outcome.is_ok() {
+                self.suspects.clear(&sent.id);
             }
             match outcome {
                 Ok(Confirmation::Ack(returned)) => {
@@ -130,7 +155,10 @@ impl Unconfirmed {
                 }
                 Err(error) => {
                     works = false;
-                    fail(sent, BusErrorKind::Disconnected, &error::told(&error));
+                    self.doubted.push(sent);
+                    if self.end.as_ref().is_none_or(|end| !error::is_refusal(end)) {
+                        self.end = Some(error);
+                    }
                 }
             }
         }
@@ -171,14 +199,40 @@ impl Unconfirmed {
         }
     }
 
-    /// Nobody will answer for what was sent.
-    pub(super) fn doubt_all(&mut self, context: &str) {
-        for sent in self.window.take_all().into_iter().chain(self.judge.take_open()) {
-            fail(sent, BusErrorKind::Disconnected, context);
+    /// Nobody will answer for what was sent. If the broker refused one of them, that is the one that was alone, or they will be. Whether it is known.
+    pub(super) fn doubt_all(&mut self, context: &str) -> bool {
+        let end = self.end.take();
+        let mut doubted = std::mem::take(&mut self.doubted);
+        doubted.extend(self.window.take_all());
+        let context = match &end {
+            Some(end) => format!("{context}: {}", error::told(end)),
+            None => context.to_owned(),
+        };
+        let refusal = end.filter(error::is_refusal);
+        if refusal.is_some() {
+            self.suspects.add(doubted.iter().map(|sent| sent.id.clone()));
+        }
+        let is_known = refusal.is_some() && doubted.len() == 1;
+        if !doubted.is_empty() {
+            tracing::warn!(why = context, in_doubt = doubted.len(), is_known, "messages are not confirmed");
+        }
+        for sent in doubted {
+            match &refusal {
+                Some(refusal) if is_known => {
+                    count(&self.counters.refused);
+                    let (kind, context) = error::of_refusal(refusal, &sent.id);
+                    fail(sent, kind, &context);
+                }
+                _ => fail(sent, BusErrorKind::Disconnected, &context),
+            }
+        }
+        for sent in self.judge.take_open() {
+            fail(sent, BusErrorKind::Disconnected, &context);
         }
         self.due.clear();
         self.abandoned = 0;
         self.counters.unconfirmed.store(0, Ordering::Relaxed);
+        is_known
     }
 }
 

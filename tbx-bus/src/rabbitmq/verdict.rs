@@ -17,7 +17,7 @@
 //!
 //! Returns are matched by message id.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::MessageId;
 
@@ -40,15 +40,15 @@ pub(super) enum Verdict {
 /// Judges batch after batch.
 #[derive(Debug)]
 pub(super) struct Judge<T> {
-    /// Returned messages whose confirmation is to come.
-    returned: HashSet<String>,
+    /// Returned messages whose confirmation is to come; an id may be under way more than once.
+    returned: HashMap<String, usize>,
     /// Confirmed messages that may yet turn out to be returned.
     open: Vec<(T, MessageId)>,
 }
 
 impl<T> Judge<T> {
     pub(super) fn new() -> Self {
-        Self { returned: HashSet::new(), open: Vec::new() }
+        Self { returned: HashMap::new(), open: Vec::new() }
     }
 
     /// Takes what [`Window`](super::window::Window) gave in one go, with the ids that rode on refusals, and says of which messages what became.
@@ -62,15 +62,13 @@ impl<T> Judge<T> {
         let mut saw_empty = unconfirmed == 0;
         for returned in batch.iter().map(|confirmed| &confirmed.returned).chain(&on_refusals) {
             match returned {
-                Some(id) => {
-                    self.returned.insert(id.clone());
-                }
+                Some(id) => *self.returned.entry(id.clone()).or_default() += 1,
                 None => saw_empty = true,
             }
         }
         let mut verdicts = Vec::with_capacity(batch.len());
         for (entry, id) in std::mem::take(&mut self.open) {
-            if self.returned.remove(id.as_str()) {
+            if self.was_returned(&id) {
                 verdicts.push((entry, Verdict::Returned));
             } else if saw_empty {
                 verdicts.push((entry, Verdict::Taken));
@@ -79,7 +77,7 @@ impl<T> Judge<T> {
             }
         }
         for Confirmed { entry, id, returned } in batch {
-            if self.returned.remove(id.as_str()) {
+            if self.was_returned(&id) {
                 verdicts.push((entry, Verdict::Returned));
             } else if returned.is_none() || unconfirmed == 0 {
                 verdicts.push((entry, Verdict::Taken));
@@ -91,6 +89,15 @@ impl<T> Judge<T> {
             self.returned.clear();
         }
         verdicts
+    }
+
+    fn was_returned(&mut self, id: &MessageId) -> bool {
+        let Some(copies) = self.returned.get_mut(id.as_str()) else { return false };
+        *copies -= 1;
+        if *copies == 0 {
+            self.returned.remove(id.as_str());
+        }
+        true
     }
 
     /// Takes out what is still open.
@@ -135,6 +142,14 @@ mod tests {
             [("b".to_owned(), Verdict::Taken), ("c".to_owned(), Verdict::Taken)]
         );
         assert_eq!(judge.judge(vec![confirmed("a", None)], vec![], 0), [("a".to_owned(), Verdict::Returned)]);
+    }
+
+    #[test]
+    fn each_copy_of_a_returned_message_is_judged_returned() {
+        let mut judge = Judge::new();
+        let copies = vec![confirmed("a", Some("a")), confirmed("a", Some("a"))];
+        let returned = || ("a".to_owned(), Verdict::Returned);
+        assert_eq!(judge.judge(copies, vec![], 0), [returned(), returned()]);
     }
 
     proptest! {

@@ -13,7 +13,8 @@ use tbx_bus::{
 use tbx_services::{Relay, Vhost};
 
 const QUEUE_CAPACITY: usize = 1_000;
-const BLOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Also what declaring, consuming and a look at dead letters have, on a machine that runs all tests at once.
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A bus on a virtual host of its own.
 pub(crate) struct RabbitHarness {
@@ -74,7 +75,8 @@ impl Harness for RabbitHarness {
         Terms::standard()
             .with_queue_capacity(QUEUE_CAPACITY)
             .with_block_timeout(BLOCK_TIMEOUT)
-            .with_silence(Duration::from_millis(300))
+            .with_silence(Duration::from_millis(500))
+            .with_tolerance(Duration::from_secs(5))
     }
 
     async fn dead_letters(&self, group: &str) -> Vec<DeadLetter> {

@@ -1,5 +1,6 @@
 //! Dead letters, retries and attempts.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lapin::BasicProperties;
@@ -7,6 +8,7 @@ use lapin::options::{BasicConsumeOptions, BasicPublishOptions, BasicRejectOption
 use lapin::types::{AMQPValue, FieldTable};
 use tbx_bus::rabbitmq::{RabbitMq, RabbitOptions, StoredLetter};
 use tbx_bus::{BusErrorKind, Deliveries, Message, MessageId, Reason, ReasonKind, Subscriber};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::harness::{RabbitHarness, group, message, next, publish, soon};
 
@@ -75,6 +77,155 @@ async fn looking_at_letters_leaves_them_in_their_order() {
     assert!(letters.show(published[3].as_str()).await.unwrap().is_some());
     let left = [0, 2, 3, 4].map(|n: usize| published[n].clone());
     assert_eq!(ids(letters.list(100).await.unwrap()), left);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_letters_are_decided_in_one_look() {
+    const COUNT: usize = 3_000;
+    let harness = RabbitHarness::with_options(|options| options.with_queue_length(10_000)).await;
+    harness.bus.declare(&group("failing", "fail.*")).await.unwrap();
+    let channel = harness.foreign_channel().await;
+    for n in 0..COUNT {
+        let letter = BasicProperties::default().with_message_id(n.to_string().into()).with_delivery_mode(2);
+        let options = BasicPublishOptions::default();
+        channel.basic_publish("".into(), "failing.dead".into(), options, b"{}", letter).await.unwrap();
+    }
+    let letters = harness.rabbit.dead_letters("failing");
+    soon(async { while letters.count().await.unwrap() < COUNT as u32 {} }).await;
+    let ids = |letters: &[StoredLetter]| letters.iter().map(|letter| letter.id.clone()).collect::<Vec<_>>();
+    let all: Vec<String> = (0..COUNT).map(|n| n.to_string()).collect();
+    for _ in 0..3 {
+        assert!(ids(&letters.list(COUNT).await.unwrap()) == all, "they keep their order");
+    }
+
+    let mut wanted: Vec<String> = all.iter().step_by(2).cloned().collect();
+    wanted.push("nobody".to_owned());
+    let outcomes: Vec<bool> =
+        letters.replay_each(&wanted).await.unwrap().into_iter().map(Result::unwrap).collect();
+    assert_eq!(outcomes.iter().filter(|replayed| **replayed).count(), COUNT / 2);
+    assert!(!outcomes[COUNT / 2], "nobody has that id");
+    let left: Vec<String> = all.iter().skip(1).step_by(2).cloned().collect();
+    assert!(ids(&letters.list(COUNT).await.unwrap()) == left, "those that are left keep their order");
+    assert!(letters.drop_each(&left).await.unwrap().into_iter().all(Result::unwrap));
+    // The broker counts with some delay.
+    soon(async { while letters.count().await.unwrap() > 0 {} }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_that_look_at_letters_each_see_them_all() {
+    let harness =
+        RabbitHarness::with_options(|options| options.with_publish_timeout(Duration::from_secs(30))).await;
+    let mut failing = harness.bus.consume(&group("failing", "fail.*")).await.unwrap();
+    publish_some(&harness, 5).await;
+    for _ in 0..5 {
+        give_up(&mut failing).await;
+    }
+    let other = RabbitMq::start(RabbitOptions::new(&harness.vhost.url()).unwrap());
+    let looks = |rabbit: &RabbitMq| {
+        let letters = rabbit.dead_letters("failing");
+        async move {
+            for _ in 0..5 {
+                assert_eq!(letters.list(10).await.unwrap().len(), 5);
+            }
+        }
+    };
+    soon(async { tokio::join!(looks(&harness.rabbit), looks(&other)) }).await;
+    other.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_another_program_is_replayed_without_what_only_that_may_say() {
+    let harness = RabbitHarness::start().await;
+    let mut failing = harness.bus.consume(&group("failing", "fail.*")).await.unwrap();
+    let mut elsewhere = harness.bus.consume(&group("elsewhere", "nothing")).await.unwrap();
+    let mut headers = FieldTable::default();
+    for (name, value) in [("id", "of-others"), ("type", "T"), ("source", "/s")] {
+        headers.insert(format!("cloudEvents_{name}").into(), AMQPValue::LongString(value.into()));
+    }
+    let others = vec![AMQPValue::LongString("elsewhere".into())];
+    headers.insert("CC".into(), AMQPValue::FieldArray(others.into()));
+    let properties = BasicProperties::default().with_headers(headers).with_expiration("60000".into());
+    let channel = harness.foreign_channel().await;
+    let published = channel.basic_publish(
+        "".into(),
+        "failing.dead".into(),
+        BasicPublishOptions::default(),
+        b"{}",
+        properties,
+    );
+    published.await.unwrap();
+    let letters = harness.rabbit.dead_letters("failing");
+    soon(async { while letters.count().await.unwrap() == 0 {} }).await;
+    assert_eq!(letters.list(1).await.unwrap()[0].id, "of-others");
+    assert!(letters.replay("of-others").await.unwrap());
+    let again = next(&mut failing).await;
+    assert_eq!(again.message().id().as_str(), "of-others");
+    again.ack().await.unwrap();
+    assert!(!letters.replay("of-others").await.unwrap());
+    assert!(tokio::time::timeout(Duration::from_millis(300), elsewhere.next()).await.is_err());
+}
+
+/// Publishes a message whose correlation id is no UTF-8, which the broker passes on as it is.
+async fn publish_binary(harness: &RabbitHarness, topic: &str) {
+    const MARK: &[u8] = b"correlation";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let through = listener.local_addr().unwrap();
+    let broker = harness.vhost.address();
+    tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        let ((mut from_client, mut to_client), server) =
+            (client.into_split(), tokio::net::TcpStream::connect(broker).await.unwrap());
+        let (mut from_server, mut to_server) = server.into_split();
+        tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+            if let Some(at) = buffer[..count].windows(MARK.len()).position(|window| window == MARK) {
+                buffer[at..at + MARK.len()].fill(0xff);
+            }
+            to_server.write_all(&buffer[..count]).await.unwrap();
+        }
+    });
+    let url = harness.vhost.url().replace(&broker.to_string(), &through.to_string());
+    let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(Default::default()).await.unwrap();
+    let properties = BasicProperties::default().with_correlation_id("correlation".into());
+    let options = BasicPublishOptions::default();
+    let published =
+        channel.basic_publish("conformance".into(), topic.into(), options, b"body", properties).await;
+    published.unwrap().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_received_is_given_up_alone() {
+    const OTHERS: usize = 30;
+    const QUIET: Duration = Duration::from_secs(1);
+    let harness = RabbitHarness::start().await;
+    let readers = group("readers", "read.*").with_delivery_limit(5);
+    harness.bus.declare(&readers).await.unwrap();
+    publish_binary(&harness, "read.this").await;
+    for n in 0..OTHERS {
+        publish(&harness.bus, message("read.that", &n.to_string())).await.unwrap();
+    }
+    let letters = harness.rabbit.dead_letters("readers");
+    let mut read = BTreeSet::new();
+    soon(async {
+        while read.len() < OTHERS || letters.count().await.is_ok_and(|count| count == 0) {
+            // Each connection ends when the message comes, until it has come too often.
+            let Ok(mut deliveries) = harness.bus.consume(&readers).await else { continue };
+            while let Ok(Ok(Some(delivery))) = tokio::time::timeout(QUIET, deliveries.next()).await {
+                assert!(delivery.attempt() <= 3, "it came along once or twice, and then no more");
+                let text = String::from_utf8(delivery.message().body().to_vec()).unwrap();
+                if delivery.ack().await.is_ok() {
+                    read.insert(text);
+                }
+            }
+        }
+    })
+    .await;
+    assert_eq!(letters.count().await.unwrap(), 1, "the others are no letters");
+    let error = letters.list(10).await.unwrap_err();
+    assert!(error.to_string().contains("a property that is no UTF-8"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tbx_bus::rabbitmq::{Exchange, LinkState};
-use tbx_bus::{BusErrorKind, Publisher, Subscriber, Unroutable};
+use tbx_bus::rabbitmq::{Exchange, LinkState, RabbitBus, RabbitOptions};
+use tbx_bus::{BusError, BusErrorKind, Message, Publisher, Subscriber, Unroutable};
 
 use super::harness::{RabbitHarness, group, message, next, publish, soon};
 
@@ -52,6 +52,85 @@ async fn a_full_group_fails_the_publication_and_one_with_room_has_it() {
     assert_eq!(publish(&harness.bus, refused).await.unwrap_err().kind(), BusErrorKind::QueueFull);
     assert_eq!(*next(&mut roomy).await.message().id(), id);
     assert!(harness.rabbit.stats().refused > 0);
+}
+
+/// Publishes all at once and tells what each of them came to.
+async fn publish_all(
+    bus: &RabbitBus,
+    messages: impl IntoIterator<Item = Message>,
+) -> Vec<(Message, Result<(), BusError>)> {
+    let mut receipts = Vec::new();
+    for message in messages {
+        receipts.push((bus.publish(message.clone()).await.unwrap(), message));
+    }
+    let mut outcomes = Vec::new();
+    for (receipt, message) in receipts {
+        outcomes.push((message, soon(receipt.accepted()).await.map(drop)));
+    }
+    outcomes
+}
+
+/// Whose user may publish on `fine.*` alone.
+async fn restricted(set: impl FnOnce(RabbitOptions) -> RabbitOptions) -> RabbitHarness {
+    let harness =
+        RabbitHarness::with_options(|options| set(options.with_publish_timeout(Duration::from_secs(30))))
+            .await;
+    harness.bus.declare(&group("readers", "#")).await.unwrap();
+    harness.vhost.allow_topics("conformance", "^fine");
+    harness
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_the_broker_refuses_is_told_so_and_the_others_get_through() {
+    let harness = restricted(|options| options).await;
+    let wrong = message("wrong.this", "");
+    let mut left: Vec<_> = (0..100).map(|n| message("fine.this", &n.to_string())).collect();
+    left.insert(50, wrong.clone());
+    let (mut refused, mut rounds) = (Vec::new(), 0);
+    while !left.is_empty() {
+        rounds += 1;
+        assert!(rounds <= 10, "it goes on for ever: {left:?}");
+        for (message, outcome) in publish_all(&harness.bus, left.split_off(0)).await {
+            match outcome {
+                Ok(()) => {}
+                // In doubt, so it is published again.
+                Err(error) if error.kind() == BusErrorKind::Disconnected => left.push(message),
+                Err(error) => refused.push((message, error)),
+            }
+        }
+    }
+    let [(message, error)] = &refused[..] else { panic!("{refused:?}") };
+    assert_eq!((message, error.kind()), (&wrong, BusErrorKind::Forbidden), "{error}");
+    assert!(error.to_string().contains("the broker refuses message"), "{error}");
+
+    // Whoever publishes it again and again harms nobody.
+    for n in 0..10 {
+        let messages = [message_of(n), wrong.clone(), message_of(n + 100)];
+        for (message, outcome) in publish_all(&harness.bus, messages).await {
+            assert_eq!(outcome.is_ok(), message != wrong, "{outcome:?}");
+        }
+    }
+    assert_eq!(harness.rabbit.stats().disconnected, 0);
+}
+
+fn message_of(n: usize) -> Message {
+    message("fine.that", &n.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_confirmation_of_what_goes_alone_keeps_nobody_waiting() {
+    let harness = restricted(|options| options.with_confirm_timeout(Duration::from_secs(2))).await;
+    let suspect = message("fine.this", "");
+    let messages = [message("wrong.this", ""), suspect.clone()];
+    for (_, outcome) in publish_all(&harness.bus, messages).await {
+        assert_eq!(outcome.unwrap_err().kind(), BusErrorKind::Disconnected);
+    }
+    harness.relay.drop_next_ack();
+    let lost = publish(&harness.bus, suspect.clone()).await.unwrap_err();
+    assert_eq!(lost.kind(), BusErrorKind::ConfirmLost);
+    publish(&harness.bus, message_of(1)).await.unwrap();
+    publish(&harness.bus, suspect).await.unwrap();
+    assert_eq!(harness.rabbit.stats().disconnected, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

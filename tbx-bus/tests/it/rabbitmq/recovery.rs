@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tbx_bus::conformance::Harness;
 use tbx_bus::rabbitmq::{Exchange, LinkState, RabbitMq, RabbitOptions};
-use tbx_bus::{Backoff, BusErrorKind, Subscriber};
+use tbx_bus::{Backoff, BusErrorKind, Publisher, Reason, ReasonKind, Subscriber};
 use tbx_services::{Relay, Vhost};
 
 use super::harness::{RabbitHarness, group, message, next, publish, soon};
@@ -56,6 +57,64 @@ async fn a_consumer_whose_queue_is_deleted_is_told_and_can_come_back() {
     let mut again = harness.bus.consume(&readers).await.unwrap();
     publish(&harness.bus, message("gone.and-back", "")).await.unwrap();
     next(&mut again).await.ack().await.unwrap();
+    assert_eq!(harness.rabbit.stats().disconnected, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_back_unstarted_when_the_connection_is_lost_is_no_attempt() {
+    let harness = RabbitHarness::start().await;
+    let readers = group("readers", "wait.*");
+    let mut deliveries = harness.bus.consume(&readers).await.unwrap();
+    publish(&harness.bus, message("wait.long", "")).await.unwrap();
+    for _ in 0..3 {
+        let delivery = next(&mut deliveries).await;
+        assert_eq!(delivery.attempt(), 1);
+        harness.cut().await;
+        assert_eq!(delivery.release().await.unwrap_err().kind(), BusErrorKind::Disconnected);
+        deliveries = harness.bus.consume(&readers).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_keeps_the_place_of_its_message_until_it_can_be_stored() {
+    let short = Duration::from_secs(1);
+    let harness = RabbitHarness::with_options(|options| options.with_publish_timeout(short)).await;
+    let mut deliveries = harness.bus.consume(&group("readers", "fail.*").with_single_active()).await.unwrap();
+    publish(&harness.bus, message("fail.now", "")).await.unwrap();
+    let delivery = next(&mut deliveries).await;
+    harness.block().await;
+    let reason = Reason::new(ReasonKind::Rejected, "no use");
+    let mut burying = std::pin::pin!(delivery.dead_letter(reason, 1));
+    assert!(tokio::time::timeout(short * 3 / 2, &mut burying).await.is_err(), "it has no answer yet");
+    harness.unblock().await;
+    soon(burying).await.unwrap();
+    assert_eq!(harness.rabbit.dead_letters("readers").count().await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_confirms_nothing_because_it_is_short_of_memory_keeps_its_connections() {
+    let short = Duration::from_secs(1);
+    let harness = RabbitHarness::with_options(|options| options.with_confirm_timeout(short)).await;
+    harness.bus.declare(&group("readers", "wait.*")).await.unwrap();
+    publish(&harness.bus, message("wait.not", "")).await.unwrap();
+    harness.relay.hold();
+    let mut receipts = Vec::new();
+    for n in 0..250 {
+        receipts.push(harness.bus.publish(message("wait.long", &n.to_string())).await.unwrap());
+    }
+    soon(async {
+        while harness.rabbit.stats().unconfirmed < receipts.len() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    harness.block().await;
+    for receipt in receipts {
+        assert_eq!(soon(receipt.accepted()).await.unwrap_err().kind(), BusErrorKind::ConfirmLost);
+    }
+    harness.relay.release();
+    harness.unblock().await;
+    publish(&harness.bus, message("wait.not", "")).await.unwrap();
     assert_eq!(harness.rabbit.stats().disconnected, 0);
 }
 
