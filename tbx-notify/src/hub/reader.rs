@@ -138,7 +138,7 @@ impl Reader {
         }
         // After the feeds: what is published from here on cannot be missed.
         let head = hub.head();
-        let (cursor, first_gap, question) = match start.resolve(&hub.history, head) {
+        let (cursor, first_gap, question) = match start.resolve(&hub.history) {
             Resolved::Known(cursor, gap) => (cursor, gap, None),
             Resolved::Asked(question) => (question.position().offset, None, Some(Box::new(question))),
         };
@@ -214,7 +214,7 @@ impl Reader {
         }
         let Some(question) = &mut self.question else { return Poll::Ready(()) };
         let head = self.hub.head();
-        let (cursor, gap) = std::task::ready!(question.poll(self.hub.history.as_ref(), head, cx));
+        let (cursor, gap) = std::task::ready!(question.poll(self.hub.history.as_ref(), cx));
         self.question = None;
         self.cursor = cursor;
         self.first_gap = gap;
@@ -321,6 +321,12 @@ impl Reader {
     #[cfg(any(feature = "sse", feature = "websocket"))]
     pub(crate) fn take_first_gap(&mut self) -> Option<Gap> {
         self.first_gap.take().map(|gap| *gap)
+    }
+
+    /// The newest offset that is known of: the hub may not have heard of it yet, and a client may bring one that this process has not seen.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn newest(&self) -> u64 {
+        self.hub.history.bounds().newest.max(self.position().offset)
     }
 
     /// The position of another offset of the history.

@@ -65,14 +65,15 @@ pub(super) struct Question {
 type Answer = Pin<Box<dyn Future<Output = Result<bool, HistoryError>> + Send>>;
 
 impl Start {
-    pub(super) fn resolve(self, history: &Arc<dyn History>, head: u64) -> Resolved {
+    /// The head is that of the history and not of the hub, which takes a moment: what was published before a reader came is no news to it.
+    pub(super) fn resolve(self, history: &Arc<dyn History>) -> Resolved {
         let (text, otherwise) = match self {
-            Self::Head => return Resolved::Known(head, None),
+            Self::Head => return Resolved::Known(history.bounds().newest, None),
             Self::Oldest => return Resolved::Known(history.bounds().tail().offset, None),
             Self::After { position, otherwise } => (position, otherwise),
         };
         let Ok(position) = text.parse::<Position>() else {
-            return unknown(history.as_ref(), head, &text, otherwise);
+            return unknown(history.as_ref(), &text, otherwise);
         };
         let bounds = history.bounds();
         if position.epoch == bounds.epoch && position.offset <= bounds.newest {
@@ -81,7 +82,7 @@ impl Start {
         let answer: Answer = Box::pin(ask(Arc::clone(history), position));
         let mut question = Question { position, text, otherwise, answer: Mutex::new(answer) };
         // A history that nobody shares answers at once, and its reader begins at once.
-        match question.poll(history.as_ref(), head, &mut Context::from_waker(Waker::noop())) {
+        match question.poll(history.as_ref(), &mut Context::from_waker(Waker::noop())) {
             Poll::Ready((offset, gap)) => Resolved::Known(offset, gap),
             Poll::Pending => Resolved::Asked(question),
         }
@@ -112,7 +113,6 @@ impl Question {
     pub(super) fn poll(
         &mut self,
         history: &dyn History,
-        head: u64,
         cx: &mut Context<'_>,
     ) -> Poll<(u64, Option<Box<Gap>>)> {
         let answer = self.answer.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -124,32 +124,27 @@ impl Question {
         if reaches {
             return Poll::Ready((self.position.offset, None));
         }
-        Poll::Ready(somewhere_else(history, head, &self.text, self.otherwise))
+        Poll::Ready(somewhere_else(history, &self.text, self.otherwise))
     }
 }
 
-fn unknown(history: &dyn History, head: u64, text: &str, otherwise: Fallback) -> Resolved {
-    let (offset, gap) = somewhere_else(history, head, text, otherwise);
+fn unknown(history: &dyn History, text: &str, otherwise: Fallback) -> Resolved {
+    let (offset, gap) = somewhere_else(history, text, otherwise);
     Resolved::Known(offset, gap)
 }
 
-fn somewhere_else(
-    history: &dyn History,
-    head: u64,
-    text: &str,
-    otherwise: Fallback,
-) -> (u64, Option<Box<Gap>>) {
+fn somewhere_else(history: &dyn History, text: &str, otherwise: Fallback) -> (u64, Option<Box<Gap>>) {
     let bounds = history.bounds();
-    let offset = match otherwise {
-        Fallback::Head => head,
-        Fallback::Oldest => bounds.tail().offset,
+    let resumes_after = match otherwise {
+        Fallback::Head => bounds.head(),
+        Fallback::Oldest => bounds.tail(),
     };
     let gap = Gap {
         reason: GapReason::Unknown,
         requested: Some(text.chars().take(Position::MAX_BYTES).collect()),
         oldest: bounds.tail(),
         newest: bounds.head(),
-        resumes_after: history.position_at(offset),
+        resumes_after,
     };
-    (offset, Some(Box::new(gap)))
+    (resumes_after.offset, Some(Box::new(gap)))
 }

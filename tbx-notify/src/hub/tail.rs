@@ -211,6 +211,12 @@ impl Hub {
         self.0.closing.store(true, Ordering::Release);
     }
 
+    /// The newest offset of the history, of which the hub may not have heard yet.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn newest(&self) -> u64 {
+        self.0.history.bounds().newest
+    }
+
     /// The tasks of connections that the crate has spawned itself; [`drain`](Self::drain) waits for them.
     #[cfg(feature = "websocket")]
     pub(crate) fn connections(&self) -> &tokio_util::task::TaskTracker {

@@ -120,13 +120,14 @@ impl WebSocketService {
         };
         let (grant, topics) = request::admit(&self.access, parts, fixed, query.topics()).map_err(refusal)?;
         let grant = self.topics.as_ref().map_or(grant.clone(), |fixed| grant.bounded_by(fixed.clone()));
+        // Before the reader begins: what is published meanwhile is no replay.
+        let newest = self.hub.newest();
         let reader = self.hub.read_as(Transport::WebSocket, topics, query.start()).map_err(|full| {
             let code = if self.hub.is_closing() { CloseCode::RESTART } else { CloseCode::OVERLOAD };
             (code, full.to_string())
         })?;
-        let head = self.hub.head().offset;
         let reader = reader.with_slow_policy(SlowPolicy::Close);
-        Ok(Beginning { reader, grant, keep_alive: self.keep_alive, pace: self.pace, head })
+        Ok(Beginning { reader, grant, keep_alive: self.keep_alive, pace: self.pace, newest })
     }
 }
 

@@ -37,8 +37,8 @@ pub(super) struct Beginning {
     pub(super) grant: Grant,
     pub(super) keep_alive: Duration,
     pub(super) pace: Pace,
-    /// The head when the client came: what lies before it is a replay.
-    pub(super) head: u64,
+    /// The newest offset when the client came: up to it, all is a replay.
+    pub(super) newest: u64,
 }
 
 /// One client.
@@ -86,7 +86,7 @@ enum End {
 
 impl Session {
     pub(super) fn new(mut socket: WebSocket, beginning: Beginning) -> Self {
-        let Beginning { reader, grant, keep_alive, pace, head } = beginning;
+        let Beginning { reader, grant, keep_alive, pace, newest } = beginning;
         let position = reader.position();
         socket.send(encode::connected(&Uuid::now_v7().to_string(), position));
         let now = Instant::now();
@@ -95,7 +95,7 @@ impl Session {
             subscriptions: Subscriptions::new(reader.topics(), position.offset),
             reader,
             grant,
-            replay_through: head,
+            replay_through: newest,
             replay: None,
             sought: None,
             meter: Meter::new(pace),
@@ -290,10 +290,12 @@ impl Session {
         let too_many = |_| {
             Mistake::new("too-many-topics", format!("at most {MAX_PATTERNS} patterns for each connection"))
         };
-        // As near to the head as it goes, so that nothing older than this moment comes as news.
-        let here = if self.replay.is_none() { self.reader.checkpoint() } else { self.reader.position() };
+        // As near to the head as it goes, so that little has to be passed over; and nothing older than this moment comes as news.
+        if self.replay.is_none() {
+            self.reader.checkpoint();
+        }
         let mut subscriptions = self.subscriptions.clone();
-        subscriptions.add(topics.iter().cloned(), here.offset);
+        subscriptions.add(topics.iter().cloned(), self.reader.newest());
         let all = subscriptions.topics().map_err(too_many)?;
         match after {
             Some(position) => {

@@ -130,6 +130,21 @@ async fn a_foreign_position_is_told_apart() {
 }
 
 #[tokio::test]
+async fn what_was_published_before_a_reader_came_is_no_news_to_it_while_the_hub_lags() {
+    let fixture = fixture(100, HubOptions::default());
+    fixture.tell("a", 1).await;
+    assert_eq!(fixture.hub.head().offset, 0, "the hub has not run yet");
+    let mut fresh = fixture.hub.read(topics("a"), Start::Head).unwrap();
+    let mut foreign = fixture.hub.read(topics("a"), after("garbage")).unwrap();
+    let Next::Gap(gap) = within(foreign.next()).await else { panic!("a gap") };
+    assert_eq!((gap.newest.offset, gap.resumes_after), (1, gap.newest));
+    fixture.tell("a", 2).await;
+    for reader in [&mut fresh, &mut foreign] {
+        assert_eq!(bodies(reader, 1).await, ["2"]);
+    }
+}
+
+#[tokio::test]
 async fn a_checkpoint_moves_a_quiet_reader_near_the_head_and_skips_nothing() {
     let fixture = fixture(100, HubOptions::default());
     let mut reader = fixture.hub.read(topics("quiet"), Start::Head).unwrap();

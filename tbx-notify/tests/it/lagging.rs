@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::support::{bodies, notification, within};
+use super::websocket_client::Client;
 
 /// A history that other processes share: this one has seen a part of it, and must ask for the rest.
 struct Shared {
@@ -181,6 +182,26 @@ async fn a_stream_says_connected_and_a_gap_in_one_write_also_when_the_answer_com
     let first = within(body.frame()).await.unwrap().unwrap().into_data().unwrap();
     let first = std::str::from_utf8(&first).unwrap();
     assert!(first.contains("event: connected") && first.contains("event: gap"), "{first}");
+}
+
+#[tokio::test]
+async fn topics_that_a_client_adds_ahead_of_the_hub_can_be_asked_for_from_earlier_on() {
+    let fixture = fixture().await;
+    let position = Position::new(fixture.history.bounds().epoch, 3);
+    fixture.history.answers.add_permits(1);
+    let service = tbx_notify::websocket::WebSocketService::new(fixture.hub.clone());
+    let mut client = Client::connect(&service, &format!("/?topics=&after={position}")).await;
+    assert_eq!(client.hear_of("connected").await["position"], position.to_string());
+    client.say(r#"{"type":"subscribe","topics":["a"]}"#).await;
+    client.hear_of("subscribed").await;
+    let all = Position::new(position.epoch, 0);
+    client.say(&format!(r#"{{"type":"subscribe","topics":["a"],"after":"{all}"}}"#)).await;
+    client.hear_of("subscribed").await;
+    fixture.catches_up().await;
+    let told = within(client.numbers(4)).await;
+    let mut numbers: Vec<_> = told.into_iter().map(|(number, _)| number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3, 4]);
 }
 
 #[async_trait]

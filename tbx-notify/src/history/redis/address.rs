@@ -1,5 +1,6 @@
 //! Where a Redis is, and who is trusted to be it.
 
+use percent_encoding::percent_decode_str;
 use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError, TlsCertificates};
 use rustls::CertificateError;
 
@@ -49,7 +50,8 @@ fn authorities(url: &str) -> (String, Option<String>) {
     let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), None) };
     let (ours, others): (Vec<_>, Vec<_>) =
         query.split('&').partition(|parameter| parameter.starts_with(AUTHORITIES));
-    let path = ours.first().map(|ours| ours[AUTHORITIES.len()..].replace("%2F", "/").replace("%2f", "/"));
+    let path = ours.first().map(|ours| &ours[AUTHORITIES.len()..]);
+    let path = path.map(|path| percent_decode_str(path).decode_utf8_lossy().into_owned());
     let url = if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
     (url, path)
 }
@@ -82,6 +84,8 @@ mod tests {
     fn our_parameter_is_taken_out_and_others_stay() {
         let (url, path) = authorities("rediss://h/1?protocol=resp3&cacertfile=/a%2Fb.pem");
         assert_eq!((url.as_str(), path.as_deref()), ("rediss://h/1?protocol=resp3", Some("/a/b.pem")));
+        let (url, path) = authorities("rediss://h?cacertfile=a%20b+%C3%A9.pem");
+        assert_eq!((url.as_str(), path.as_deref()), ("rediss://h", Some("a b+\u{e9}.pem")));
         assert_eq!(authorities("rediss://h"), ("rediss://h".to_owned(), None));
     }
 

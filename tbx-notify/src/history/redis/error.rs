@@ -20,7 +20,16 @@ fn is_lasting(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed
         || error.kind() == ErrorKind::InvalidClientConfig
         || address::remedy(error).is_some()
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "CROSSSLOT" | "MOVED" | "ASK"))
+        || is_of_the_database(error)
+        || matches!(
+            error.code(),
+            Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" | "CROSSSLOT" | "MOVED" | "ASK")
+        )
+}
+
+/// Whether there is no database of the number in the address. The driver tells it by these words alone.
+fn is_of_the_database(error: &RedisError) -> bool {
+    error.to_string().contains("refused to switch database")
 }
 
 /// Whether the connection is of no use any more. An answer that did not come in time counts: the next one could be its answer, or none.
@@ -40,6 +49,9 @@ fn remedy(error: &RedisError) -> Option<&'static str> {
     if let Some(remedy) = address::remedy(error) {
         return Some(remedy);
     }
+    if is_of_the_database(error) {
+        return Some("it has no database of that number; correct the number at the end of the address");
+    }
     if error.is_connection_refusal() {
         return Some("nothing listens there; start Redis, or correct host and port");
     }
@@ -53,6 +65,7 @@ fn remedy(error: &RedisError) -> Option<&'static str> {
     }
     match error.code()? {
         "NOAUTH" | "WRONGPASS" => Some(CREDENTIALS),
+        "DENIED" => Some("it is in protected mode; give it a password, or listen on the loopback alone"),
         "NOPERM" => Some(
             "its user may not do that; allow it the keys of the prefix, and +@read +@write +@connection +@scripting +time +info",
         ),

@@ -1,11 +1,12 @@
 //! Where the history stands, for those who only ask that.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client};
+use redis::{AsyncConnectionConfig, Client, RedisResult};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::contract::HistoryError;
 use super::error::failed;
@@ -14,7 +15,7 @@ use crate::{Epoch, Position};
 
 /// How long an answer may take: whoever asks has a client waiting.
 const ANSWER: Duration = Duration::from_millis(250);
-/// After a failure nobody connects for so long, so that an outage does not cost each caller the wait.
+/// After a failure nobody connects for so long, so that an outage costs callers the wait once in a while and not always.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a history in Redis stands, without following it: for a server that reads states and tells its clients from which position to stream on.
@@ -24,13 +25,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct RedisHead {
     client: Client,
     state: String,
-    /// Held for single steps, never across an await.
+    /// Held by who waits for a connection, until there is one or there is none: the others wait for the same.
     line: Mutex<Line>,
 }
 
 #[derive(Debug)]
 enum Line {
     Connected(MultiplexedConnection),
+    /// In a task of its own, which goes on when the one who waits for it is dropped.
+    Connecting(AbortOnDropHandle<RedisResult<MultiplexedConnection>>),
     /// Nobody connects before then.
     Away(Instant),
 }
@@ -66,34 +69,40 @@ impl RedisHead {
             Ok((Some(epoch), Some(newest))) => Ok(Some(Position::new(Epoch::new(epoch), newest))),
             Ok::<(Option<u64>, Option<u64>), _>(_) => Ok(None),
             Err(error) => {
-                *self.lock() = Line::Away(Instant::now() + PAUSE);
+                *self.line.lock().await = Line::Away(Instant::now() + PAUSE);
                 Err(failed("asking for its head", &error))
             }
         }
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, HistoryError> {
-        {
-            let mut line = self.lock();
-            match &*line {
+        let mut line = self.line.lock().await;
+        loop {
+            match &mut *line {
                 Line::Connected(connection) => return Ok(connection.clone()),
                 Line::Away(until) if *until > Instant::now() => {
                     return Err(HistoryError::new("redis is away"));
                 }
-                // The one who connects: until that is done, the others do without.
-                Line::Away(_) => *line = Line::Away(Instant::now() + PAUSE),
+                Line::Away(_) => *line = Line::Connecting(self.connect()),
+                Line::Connecting(attempt) => {
+                    let connected = attempt.await;
+                    *line = Line::Away(Instant::now() + PAUSE);
+                    let connected = connected
+                        .map_err(|error| HistoryError::new("connecting to redis").with_source(error))?
+                        .map_err(|error| failed("connecting to redis", &error))?;
+                    *line = Line::Connected(connected);
+                }
             }
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(ANSWER))
-            .set_response_timeout(Some(ANSWER));
-        let connected = self.client.get_multiplexed_async_connection_with_config(&config).await;
-        let connection = connected.map_err(|error| failed("connecting to redis", &error))?;
-        *self.lock() = Line::Connected(connection.clone());
-        Ok(connection)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connect(&self) -> AbortOnDropHandle<RedisResult<MultiplexedConnection>> {
+        let client = self.client.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(ANSWER))
+                .set_response_timeout(Some(ANSWER));
+            client.get_multiplexed_async_connection_with_config(&config).await
+        }))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tbx_bus::Topic;
+use tbx_bus::{MessageId, Topic};
 
 use super::super::contract::Bounds;
 use super::super::index::TopicIndex;
@@ -51,6 +51,26 @@ impl Log {
     /// Whether the entry at `offset` is known to have this id. Offset 0 is before every entry.
     pub(super) fn has_seen(&self, offset: u64, id: &str) -> bool {
         offset == 0 || self.recent.get(offset).is_some_and(|entry| entry.notification().id().as_str() == id)
+    }
+
+    /// Whether an append may be answered: Redis had the entry `id` at `offset` when this log stood at `seen`, and this log has followed to there.
+    ///
+    /// If not, Redis may have lost it before anybody read it, and something else stands in its place. Whoever appends it again finds out: what is not
+    /// lost is known by its id.
+    pub(super) fn vouches_for(&self, offset: u64, id: &MessageId, seen: Bounds) -> bool {
+        if offset <= seen.newest {
+            // Redis had it after this log had passed its place.
+            return true;
+        }
+        if self.bounds().epoch != seen.epoch {
+            return false;
+        }
+        match self.recent.get(offset) {
+            Some(entry) => entry.notification().id() == id,
+            // Trimmed, perhaps before it could be read. Its id is forgotten: it would be appended again for as long as others trim faster than this
+            // log follows. What is kept and only not in memory any more is asked for by its id.
+            None => offset < self.oldest,
+        }
     }
 
     /// The newest entry.
@@ -113,5 +133,61 @@ impl Log {
 
     pub(super) fn has_trimmed(&self, topics: &TopicSet, after: u64) -> bool {
         self.index.has_trimmed(topics, after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventName, Notification};
+
+    const EPOCH: Epoch = Epoch::new(1);
+
+    fn id(text: &str) -> MessageId {
+        MessageId::new(text).unwrap()
+    }
+
+    fn push(log: &mut Log, name: &str, body: String) {
+        let (topic, event) = (Topic::new("a").unwrap(), EventName::new("Happened").unwrap());
+        let notification = Notification::new(id(name), topic, event, body).unwrap();
+        log.push(Arc::new(Entry::new(log.position(log.newest + 1), notification)));
+    }
+
+    /// A log that has read these.
+    fn log(ids: &[&str]) -> Log {
+        let mut log = Log::new(EPOCH, 1);
+        ids.iter().for_each(|id| push(&mut log, id, String::new()));
+        log
+    }
+
+    #[test]
+    fn an_append_is_known_by_its_id_and_not_by_its_place() {
+        let mut log = log(&["first"]);
+        let seen = log.bounds();
+        push(&mut log, "in-its-place", String::new());
+        assert!(log.vouches_for(2, &id("in-its-place"), seen));
+        assert!(!log.vouches_for(2, &id("lost"), seen));
+        assert!(log.vouches_for(1, &id("known"), seen), "redis has it after it was passed");
+    }
+
+    #[test]
+    fn what_may_have_been_lost_with_its_epoch_is_appended_again() {
+        let mut log = log(&["first"]);
+        let seen = log.bounds();
+        log.begin(Epoch::new(2), 5);
+        assert!(!log.vouches_for(2, &id("second"), seen));
+        assert!(log.vouches_for(1, &id("first"), seen));
+    }
+
+    #[test]
+    fn what_was_trimmed_is_not_appended_for_ever_and_what_is_not_in_memory_is_asked_for_once() {
+        let mut log = log(&["first"]);
+        let seen = log.bounds();
+        log.skip(20, &[]);
+        assert!(log.vouches_for(2, &id("trimmed-unread"), seen));
+        push(&mut log, "kept", String::new());
+        push(&mut log, "large", "x".repeat(8 << 20));
+        assert!(!log.vouches_for(21, &id("kept"), seen));
+        assert!(log.vouches_for(21, &id("kept"), log.bounds()));
     }
 }

@@ -51,7 +51,7 @@ use self::tail::{Opened, STATE};
 use super::contract::{Appended, Bounds, History, HistoryError, Matching};
 use crate::{Entry, Notification, Position, TopicSet};
 
-/// How often an append is begun again because the epoch has changed.
+/// How often an append is begun again because the epoch has changed, or because what it appended is lost.
 const ATTEMPTS: usize = 5;
 /// How long an append waits until this process has read it, too.
 const VISIBLE: Duration = Duration::from_secs(5);
@@ -163,6 +163,7 @@ impl RedisHistory {
 impl History for RedisHistory {
     async fn append(&self, notification: Notification) -> Result<Appended, HistoryError> {
         let shared = &self.shared;
+        let mut appended_at = None;
         for _ in 0..ATTEMPTS {
             let mut session = shared.link.wait().await?;
             let seen = shared.lock().bounds();
@@ -171,26 +172,24 @@ impl History for RedisHistory {
                 .append(session.connection.clone(), &notification, (seen.epoch, seen.newest), shared.now())
                 .await
                 .map_err(|error| session.failed("appending", &error))?;
-            let (offset, is_new) = match stored {
+            let offset = match stored {
                 Stored::Moved => {
                     shared.reconcile(&mut session.connection).await?;
                     continue;
                 }
-                Stored::Known { offset } => (offset, false),
-                Stored::New { offset } => (offset, true),
+                Stored::Known { offset } => offset,
+                Stored::New { offset } => {
+                    appended_at = Some(offset);
+                    offset
+                }
             };
             self.follow_to(offset).await?;
-            let (epoch, position) = {
-                let log = shared.lock();
-                (log.bounds().epoch, log.position(offset))
-            };
-            if is_new && epoch != seen.epoch {
-                // It may have been lost with its epoch before anybody has read it, and something else stands in its place.
-                continue;
+            let log = shared.lock();
+            if log.vouches_for(offset, notification.id(), seen) {
+                return Ok(Appended { position: log.position(offset), is_new: appended_at == Some(offset) });
             }
-            return Ok(Appended { position, is_new });
         }
-        Err(HistoryError::new("its epoch changes over and over"))
+        Err(HistoryError::new("its epoch changes, or what it takes is lost, over and over"))
     }
 
     fn bounds(&self) -> Bounds {

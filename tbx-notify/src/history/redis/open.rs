@@ -13,7 +13,7 @@ use super::tail::STATE;
 use super::wire;
 use crate::Epoch;
 
-/// How many offsets and topics are read at once.
+/// How many offsets and topics are read at once; fewer when their entries are large.
 const PAGE: usize = 1_000;
 /// How often loading begins anew because the epoch has changed.
 const ATTEMPTS: usize = 20;

@@ -14,8 +14,8 @@ use super::standing::{Found, Renewal};
 use super::wire::{self, text};
 use crate::{Epoch, Notification};
 
-/// The most entries trimmed at once, so that appends hardly wait.
-pub(super) const TRIM_BATCH: u64 = 500;
+/// The most entries trimmed at once, so that appends hardly wait: the script is handed them with their bodies.
+pub(super) const TRIM_BATCH: u64 = 64;
 
 /// One script each for what must happen at one moment.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl Scripts {
         connection: &mut MultiplexedConnection,
         renewal: &Renewal,
     ) -> Result<bool, HistoryError> {
-        let Renewal { found, begins_after, reached, own } = renewal;
+        let Renewal { found, begins_after, begins_after_id, reached, own } = renewal;
         let number = |epoch: Option<Epoch>| epoch.map_or_else(String::new, |epoch| epoch.get().to_string());
         let newest = found.map_or_else(String::new, |(_, newest)| newest.to_string());
         let answer: Value = self
@@ -161,6 +161,7 @@ impl Scripts {
             .arg(reached.0)
             .arg(&reached.1)
             .arg(number(*own))
+            .arg(begins_after_id)
             .invoke_async(connection)
             .await
             .map_err(|error| failed("beginning an epoch", &error))?;

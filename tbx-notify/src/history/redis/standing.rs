@@ -8,7 +8,7 @@
 //! who has seen more of one begins another epoch, so that all the others learn of it.
 //!
 //! A process goes on without a gap when it has seen all that Redis had: the new epoch begins exactly after its newest offset then. Otherwise at
-//! least one offset lies between that nobody has, so that every reader here is told.
+//! least one offset lies between that nobody here has, so that every reader here is told.
 
 use redis::Value;
 
@@ -27,12 +27,14 @@ pub(super) struct Found {
     pub(super) newest: u64,
     pub(super) oldest: u64,
     pub(super) forgotten: u64,
-    /// The offset that its epoch begins after.
-    floor: u64,
-    /// The last entry, be it of a former epoch: who has seen this one has seen all.
-    reached: (u64, String),
+    /// The offset that its epoch begins after, and what whoever began it had there; empty when that was nothing.
+    floor: (u64, String),
+    /// The last entry that was left when its epoch began: who has seen this one missed nothing before.
+    left: (u64, String),
     /// Up to which offset each former epoch was taken into account.
     ended: Vec<(Epoch, u64)>,
+    /// The last entry, be it of a former epoch: who has seen this one has seen all.
+    reached: (u64, String),
     /// How many entries there are, those of former epochs too.
     count: u64,
     /// Whether the newest entry that the asker knows is there, or was trimmed.
@@ -56,6 +58,8 @@ pub(super) struct Renewal {
     /// Epoch and newest offset that were found.
     pub(super) found: Option<(Epoch, u64)>,
     pub(super) begins_after: u64,
+    /// What this process has there; empty when that is nothing.
+    pub(super) begins_after_id: String,
     pub(super) reached: (u64, String),
     /// The epoch of the process that begins it.
     pub(super) own: Option<Epoch>,
@@ -81,9 +85,10 @@ impl Found {
             newest: number(&next())?,
             oldest: number(&next())?,
             forgotten: number(&next())?,
-            floor: number(&next())?,
-            reached: (number(&next())?, text(next())?),
+            floor: (number(&next())?, text(next())?),
+            left: (number(&next())?, text(next())?),
             ended: ended(&text(next())?),
+            reached: (number(&next())?, text(next())?),
             count: number(&next())?,
             is_there: number(&next())? == 1,
         }))
@@ -93,7 +98,13 @@ impl Found {
 impl Renewal {
     /// The first epoch of a history.
     pub(super) fn first() -> Self {
-        Self { found: None, begins_after: 0, reached: (0, String::new()), own: None }
+        Self {
+            found: None,
+            begins_after: 0,
+            begins_after_id: String::new(),
+            reached: (0, String::new()),
+            own: None,
+        }
     }
 }
 
@@ -108,29 +119,46 @@ fn ended(text: &str) -> Vec<(Epoch, u64)> {
 
 /// Compares what was found with what this process has seen.
 pub(super) fn judge(found: Option<&Found>, log: &Log) -> Verdict {
-    let seen = log.bounds();
+    let (seen, newest) = (log.bounds(), log.newest());
     let own = Some(seen.epoch);
     let Some(found) = found else {
-        return Verdict::Renew(Renewal { begins_after: seen.newest, own, ..Renewal::first() });
+        let begins_after_id = newest.id;
+        return Verdict::Renew(Renewal {
+            begins_after: seen.newest,
+            begins_after_id,
+            own,
+            ..Renewal::first()
+        });
     };
     if found.epoch == seen.epoch && is_intact(found, log) {
         return Verdict::Same;
     }
-    let has_seen_all = found.newest <= seen.newest && log.has_seen(found.reached.0, &found.reached.1);
+    let mut has_seen_all = found.newest <= seen.newest && log.has_seen(found.reached.0, &found.reached.1);
     if found.epoch != seen.epoch {
-        let end = found.ended.iter().find(|(epoch, _)| *epoch == seen.epoch);
-        let is_accounted_for = end.is_some_and(|(_, end)| seen.newest <= *end);
-        if has_seen_all && found.floor == seen.newest {
+        // Nothing is known of what other epochs there were when the own one is forgotten.
+        let end = found.ended.iter().find(|(epoch, _)| *epoch == seen.epoch).map(|(_, end)| *end);
+        let (floor, floor_id) = &found.floor;
+        // What is known here of the place that it begins after. Without an id nothing is known to be there.
+        let (has_none, is_known) = (newest.id.is_empty(), log.has_seen(*floor, floor_id));
+        let is_another =
+            end == Some(*floor) && *floor <= seen.newest && !(has_none || floor_id.is_empty() || is_known);
+        let begins_here = end == Some(*floor) && *floor == seen.newest && (has_none || is_known);
+        if begins_here && log.has_seen(found.left.0, &found.left.1) {
             return Verdict::Adopt { epoch: found.epoch, after: seen.newest };
         }
+        let is_accounted_for = end.is_some_and(|end| seen.newest <= end) && !is_another;
         if is_accounted_for && found.newest > seen.newest {
-            return Verdict::Adopt { epoch: found.epoch, after: found.newest };
+            // What came since the epoch began is read on. Where it begins right after what was seen here, its first entry makes room for the gap.
+            return Verdict::Adopt { epoch: found.epoch, after: (*floor).max(seen.newest + 1) };
         }
+        // Two have had another entry in the same place, and each is to be told of the other's.
+        has_seen_all &= !is_another;
     }
-    let newest = found.newest.max(seen.newest);
+    let begins_after = if has_seen_all { seen.newest } else { found.newest.max(seen.newest) + 1 };
     Verdict::Renew(Renewal {
         found: Some((found.epoch, found.newest)),
-        begins_after: if has_seen_all { newest } else { newest + 1 },
+        begins_after,
+        begins_after_id: if begins_after == newest.offset { newest.id } else { String::new() },
         reached: found.reached.clone(),
         own,
     })
@@ -172,11 +200,23 @@ mod tests {
             newest,
             oldest: 1,
             forgotten: 0,
-            floor: 0,
-            reached: (reached.0, reached.1.to_owned()),
+            floor: (0, String::new()),
+            left: (0, String::new()),
             ended: Vec::new(),
+            reached: (reached.0, reached.1.to_owned()),
             count: newest,
             is_there,
+        }
+    }
+
+    /// What was found, in an epoch that began after `floor`, when `left` was the last entry, at offset 2.
+    fn begun(ended: Vec<(Epoch, u64)>, floor: (u64, &str), left: &str, found: Found) -> Found {
+        Found {
+            floor: (floor.0, floor.1.to_owned()),
+            oldest: floor.0 + 1,
+            ended,
+            left: (2, left.to_owned()),
+            ..found
         }
     }
 
@@ -205,8 +245,44 @@ mod tests {
         assert_eq!(begins_after(judge(Some(&shorter), &log(3))), 3, "the newest is lost");
         let holes = Found { count: 1, ..found(SEEN, 3, (3, "a3"), true) };
         assert_eq!(begins_after(judge(Some(&holes), &log(3))), 3, "entries are lost, the state is not");
-        let renewed = Found { floor: 3, oldest: 4, count: 0, ..found(OTHER, 3, (2, "a2"), false) };
+        let renewed = Found { count: 0, ..found(OTHER, 3, (2, "a2"), false) };
+        let renewed = begun(vec![(SEEN, 3)], (3, "a3"), "a2", renewed);
         assert_eq!(judge(Some(&renewed), &log(3)), Verdict::Adopt { epoch: OTHER, after: 3 });
+    }
+
+    #[test]
+    fn who_has_seen_all_before_an_epoch_comes_late_to_it_without_a_gap() {
+        let late = found(OTHER, 5, (5, "b5"), false);
+        let seen = begun(vec![(SEEN, 3)], (3, "a3"), "a2", late.clone());
+        assert_eq!(judge(Some(&seen), &log(3)), Verdict::Adopt { epoch: OTHER, after: 3 });
+        let unseen = begun(vec![(SEEN, 3)], (3, "a3"), "b2", late.clone());
+        assert_eq!(judge(Some(&unseen), &log(3)), Verdict::Adopt { epoch: OTHER, after: 4 });
+        let of_an_older_version = begun(vec![(SEEN, 3)], (3, ""), "a2", late.clone());
+        assert_eq!(judge(Some(&of_an_older_version), &log(3)), Verdict::Adopt { epoch: OTHER, after: 4 });
+        // Another epoch came and went between, and its entries with it.
+        let after_another = begun(vec![(Epoch::new(3), 3), (SEEN, 2)], (3, "a3"), "a2", late);
+        assert_eq!(begins_after(judge(Some(&after_another), &log(3))), 6);
+    }
+
+    #[test]
+    fn two_that_had_other_entries_in_one_place_are_both_told() {
+        for newest in [3, 5] {
+            let forked = begun(vec![(SEEN, 3)], (3, "b3"), "a2", found(OTHER, newest, (2, "a2"), false));
+            assert_eq!(begins_after(judge(Some(&forked), &log(3))), newest + 1);
+        }
+        let forked_earlier = begun(vec![(SEEN, 3)], (3, "b3"), "a2", found(OTHER, 3, (2, "a2"), false));
+        assert_eq!(begins_after(judge(Some(&forked_earlier), &log(4))), 5);
+    }
+
+    #[test]
+    fn who_has_seen_nothing_of_an_epoch_goes_on_after_it_when_all_is_lost() {
+        // It came to its own epoch by a gap.
+        let mut log = Log::new(Epoch::new(3), 1);
+        log.begin(SEEN, 3);
+        let renewed = Found { left: (0, String::new()), ..found(OTHER, 3, (0, ""), true) };
+        let renewed =
+            Found { floor: (3, "a3".to_owned()), oldest: 4, count: 0, ended: vec![(SEEN, 3)], ..renewed };
+        assert_eq!(judge(Some(&renewed), &log), Verdict::Adopt { epoch: OTHER, after: 3 });
     }
 
     #[test]
@@ -217,18 +293,35 @@ mod tests {
         assert_eq!(begins_after(judge(Some(&different), &log(3))), 4);
         let fresh = found(OTHER, 3, (3, "b3"), false);
         assert_eq!(begins_after(judge(Some(&fresh), &log(3))), 4);
-        let further =
-            Found { floor: 5, oldest: 6, count: 0, ended: vec![(SEEN, 5)], ..found(OTHER, 5, (0, ""), true) };
+        let further = Found {
+            floor: (5, String::new()),
+            oldest: 6,
+            count: 0,
+            ended: vec![(SEEN, 5)],
+            ..found(OTHER, 5, (0, ""), true)
+        };
         assert_eq!(judge(Some(&further), &log(3)), Verdict::Adopt { epoch: OTHER, after: 5 });
+    }
+
+    #[test]
+    fn who_comes_late_to_an_epoch_goes_on_where_it_begins() {
+        let late = Found {
+            floor: (10, String::new()),
+            oldest: 11,
+            count: 2,
+            ended: vec![(SEEN, 10)],
+            ..found(OTHER, 12, (12, "b12"), false)
+        };
+        assert_eq!(judge(Some(&late), &log(9)), Verdict::Adopt { epoch: OTHER, after: 10 });
     }
 
     #[test]
     fn what_only_this_process_has_seen_is_told_to_the_others() {
         // The others went on without it, and are further now.
-        let without = Found { floor: 2, ended: vec![(SEEN, 2)], ..found(OTHER, 9, (9, "b9"), false) };
+        let without = begun(vec![(SEEN, 2)], (2, "a2"), "b2", found(OTHER, 9, (9, "b9"), false));
         assert_eq!(begins_after(judge(Some(&without), &log(3))), 10);
-        let with = Found { floor: 3, ended: vec![(SEEN, 3)], ..without.clone() };
-        assert_eq!(judge(Some(&with), &log(3)), Verdict::Adopt { epoch: OTHER, after: 9 });
+        let with = begun(vec![(SEEN, 3)], (3, "a3"), "b2", without.clone());
+        assert_eq!(judge(Some(&with), &log(3)), Verdict::Adopt { epoch: OTHER, after: 4 });
         let of_unknown_descent = Found { ended: vec![(OTHER, 7)], ..without };
         assert_eq!(begins_after(judge(Some(&of_unknown_descent), &log(3))), 10);
         assert_eq!(ended("7:30 5:12"), [(Epoch::new(7), 30), (Epoch::new(5), 12)]);
@@ -237,9 +330,11 @@ mod tests {
 
     #[test]
     fn an_epoch_that_begins_below_what_was_seen_is_renewed() {
-        let lower = Found { floor: 2, oldest: 3, count: 0, ..found(OTHER, 2, (0, ""), true) };
+        let lower =
+            Found { floor: (2, "a2".to_owned()), oldest: 3, count: 0, ..found(OTHER, 2, (0, ""), true) };
         assert_eq!(begins_after(judge(Some(&lower), &log(3))), 3);
-        let appended_to = Found { floor: 2, oldest: 3, count: 1, ..found(OTHER, 3, (3, "b3"), false) };
+        let appended_to =
+            Found { floor: (2, "a2".to_owned()), oldest: 3, count: 1, ..found(OTHER, 3, (3, "b3"), false) };
         assert_eq!(begins_after(judge(Some(&appended_to), &log(3))), 4);
     }
 }

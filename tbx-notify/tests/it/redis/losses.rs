@@ -107,6 +107,41 @@ async fn an_append_notices_a_loss_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_append_that_is_lost_unread_is_made_again_whatever_stands_in_its_place() {
+    let keys = Keyspace::new();
+    let earlier = Node::new(&keys).await;
+    let mut copies = Vec::new();
+    for body in ["kept", "next", "in its place"] {
+        earlier.tell("a", body).await;
+        copies.push(Copy::take(&keys));
+    }
+    // Nobody is left who has seen it.
+    within(earlier.history.close()).await;
+    copies[0].restore(&keys);
+    let relay = Relay::start(keys.address()).await;
+    let node = Node::behind(&relay, &keys).await;
+    let mut reader = node.read("a", Start::Head);
+    // Whoever follows the stream is answered once more at most, before the append, and asks again only after it has come and gone.
+    relay.hold_requests("XREAD");
+    copies[1].restore(&keys);
+    let (history, appended) = (node.history.clone(), notification("a", "appended"));
+    let id = appended.id().as_str().to_owned();
+    let appending = tokio::spawn(async move { history.append(appended).await });
+    let mut server = connection(&keys);
+    within(async {
+        let ids = format!("{{{}}}:ids", keys.prefix());
+        while !redis::cmd("HEXISTS").arg(&ids).arg(&id).query::<bool>(&mut server).unwrap() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    copies[2].restore(&keys);
+    relay.release();
+    assert!(within(appending).await.unwrap().unwrap().is_new);
+    assert_eq!(bodies(&mut reader, 3).await, ["next", "in its place", "appended"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_the_newest_are_lost_readers_that_had_them_go_on() {
     let keys = Keyspace::new();
     let (one, other) = (Node::new(&keys).await, Node::new(&keys).await);
@@ -125,20 +160,26 @@ async fn when_the_newest_are_lost_readers_that_had_them_go_on() {
     }
 }
 
+/// Two notifiers of which one, behind a relay that refuses, does not know yet that the other has begun a new epoch over a loss.
+async fn one_begins_anew(keys: &Keyspace, relay: &Relay) -> (Node, Node, Reader) {
+    let (one, late) = (Node::new(keys).await, Node::behind(relay, keys).await);
+    let mut reader = late.read("a", Start::Head);
+    one.tell("a", "seen by both").await;
+    assert_eq!(bodies(&mut reader, 1).await, ["seen by both"]);
+    let copy = Copy::take(keys);
+    relay.refuse();
+    relay.cut().await;
+    let position = one.tell("a", "seen by one, and lost").await;
+    copy.restore(keys);
+    one.eventually(|history| history.bounds().epoch != position.epoch).await;
+    (one, late, reader)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_have_missed_what_was_lost_is_told() {
     let keys = Keyspace::new();
     let relay = Relay::start(keys.address()).await;
-    let (one, lagging) = (Node::new(&keys).await, Node::behind(&relay, &keys).await);
-    let mut reader = lagging.read("a", Start::Head);
-    one.tell("a", "seen by both").await;
-    assert_eq!(bodies(&mut reader, 1).await, ["seen by both"]);
-    let copy = Copy::take(&keys);
-    relay.refuse();
-    relay.cut().await;
-    let position = one.tell("a", "seen by one, and lost").await;
-    copy.restore(&keys);
-    one.eventually(|history| history.bounds().epoch != position.epoch).await;
+    let (one, _late, mut reader) = one_begins_anew(&keys, &relay).await;
     relay.accept();
     let gap = gap(&mut reader).await;
     assert_eq!(gap.reason, GapReason::Unknown);
@@ -148,18 +189,61 @@ async fn who_may_have_missed_what_was_lost_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_that_came_in_place_of_the_lost_are_not_taken_for_them() {
+async fn what_came_in_a_new_epoch_before_a_notifier_noticed_it_reaches_its_readers() {
     let keys = Keyspace::new();
     let relay = Relay::start(keys.address()).await;
-    let absent = Node::behind(&relay, &keys).await;
-    let mut reader = absent.read("a", Start::Head);
-    absent.tell("a", "kept").await;
+    let (one, _late, mut reader) = one_begins_anew(&keys, &relay).await;
+    for body in ["first", "second"] {
+        one.tell("a", body).await;
+    }
+    relay.accept();
+    assert_eq!(gap(&mut reader).await.reason, GapReason::Unknown);
+    assert_eq!(bodies(&mut reader, 2).await, ["first", "second"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notifier_that_had_seen_all_comes_late_to_a_new_epoch_without_a_gap() {
+    let keys = Keyspace::new();
+    let relay = Relay::start(keys.address()).await;
+    let (one, late) = (Node::new(&keys).await, Node::behind(&relay, &keys).await);
+    let mut reader = late.read("a", Start::Head);
+    one.tell("a", "kept").await;
     let copy = Copy::take(&keys);
-    let position = absent.tell("a", "lost").await;
+    let position = one.tell("a", "lost").await;
     assert_eq!(bodies(&mut reader, 2).await, ["kept", "lost"]);
     relay.refuse();
     relay.cut().await;
     copy.restore(&keys);
+    one.eventually(|history| history.bounds().epoch != position.epoch).await;
+    for body in ["first", "second"] {
+        one.tell("a", body).await;
+    }
+    relay.accept();
+    assert_eq!(bodies(&mut reader, 2).await, ["first", "second"]);
+    assert_eq!(reader.position().epoch, one.history.bounds().epoch);
+}
+
+/// A notifier, behind a relay that refuses now, with a reader of all that it has seen, the newest of which only it has seen: the copy, which was
+/// restored, does not hold it.
+async fn one_is_away_with_what_is_lost(keys: &Keyspace, relay: &Relay) -> (Node, Reader, Copy) {
+    let absent = Node::behind(relay, keys).await;
+    let mut reader = absent.read("a", Start::Head);
+    absent.tell("a", "kept").await;
+    let copy = Copy::take(keys);
+    absent.tell("a", "lost").await;
+    assert_eq!(bodies(&mut reader, 2).await, ["kept", "lost"]);
+    relay.refuse();
+    relay.cut().await;
+    copy.restore(keys);
+    (absent, reader, copy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_came_in_place_of_the_lost_are_not_taken_for_them() {
+    let keys = Keyspace::new();
+    let relay = Relay::start(keys.address()).await;
+    let (absent, mut reader, _copy) = one_is_away_with_what_is_lost(&keys, &relay).await;
+    let position = reader.position();
     // It has never seen what was lost, and goes on at the same offsets.
     let fresh = Node::new(&keys).await;
     for body in ["in its place", "and one more"] {
@@ -171,6 +255,30 @@ async fn entries_that_came_in_place_of_the_lost_are_not_taken_for_them() {
     in_another_epoch([&absent, &fresh], position).await;
     fresh.tell("a", "after").await;
     assert_eq!(bodies(&mut reader, 1).await, ["after"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_notifiers_that_saw_other_entries_in_one_place_are_both_told_when_both_are_lost() {
+    let keys = Keyspace::new();
+    let relay = Relay::start(keys.address()).await;
+    let (absent, mut absent_reader, copy) = one_is_away_with_what_is_lost(&keys, &relay).await;
+    let fresh = Node::new(&keys).await;
+    let mut fresh_reader = fresh.read("a", Start::Head);
+    let position = fresh.tell("a", "in its place").await;
+    assert_eq!(bodies(&mut fresh_reader, 1).await, ["in its place"]);
+    copy.restore(&keys);
+    fresh.eventually(|history| history.bounds().epoch != position.epoch).await;
+    fresh.tell("a", "after").await;
+    assert_eq!(bodies(&mut fresh_reader, 1).await, ["after"]);
+    relay.accept();
+    for reader in [&mut absent_reader, &mut fresh_reader] {
+        assert_eq!(gap(reader).await.reason, GapReason::Unknown);
+    }
+    in_another_epoch([&absent, &fresh], position).await;
+    fresh.tell("a", "at last").await;
+    for reader in [&mut absent_reader, &mut fresh_reader] {
+        assert_eq!(bodies(reader, 1).await, ["at last"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

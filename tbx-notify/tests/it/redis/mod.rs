@@ -1,6 +1,7 @@
 //! The history in Redis, with several notifiers, and with a server that is away or has lost what it had.
 
 mod chaos;
+mod head;
 mod losses;
 mod outages;
 mod refusals;

@@ -38,6 +38,16 @@ async fn a_server_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn a_number_of_which_there_is_no_database_is_told_at_once() {
+    let keys = Keyspace::new();
+    let url = keys.url();
+    let start = url.find("://").unwrap() + 3;
+    let end = url[start..].find('/').map_or(url.len(), |end| start + end);
+    let refusal = refusal(&format!("{}/999999", &url[..end]), &keys).await;
+    assert!(refusal.contains("no database of that number"), "{refusal}");
+}
+
+#[tokio::test]
 async fn an_address_that_is_none_is_told() {
     let keys = Keyspace::new();
     let none = refusal("http://host", &keys).await;

@@ -15,6 +15,7 @@ local function now(given)
 end
 
 -- Trims the old end, at most `batch` entries: what exceeds the count, and what was appended before `horizon`, where one is given.
+-- Redis hands entries over with their bodies, so no more are taken than may go.
 -- Topics of which nothing is kept are remembered up to a number; that of entries comes on top, because so many may still have some.
 -- Returns the offset of the oldest entry kept, and how many were trimmed.
 local MAX_EMPTIED = 10000
@@ -25,6 +26,7 @@ local function trim(oldest, max_count, horizon, batch)
     local first = redis.call('XRANGE', STREAM, '-', '+', 'COUNT', 1)[1]
     if not first or tonumber(first[2][10]) >= horizon then return oldest, 0 end
   end
+  if not horizon then batch = math.min(batch, excess) end
   local cut, last = 0, 0
   local entries = redis.call('XRANGE', STREAM, '-', '+', 'COUNT', batch)
   for place, entry in ipairs(entries) do
