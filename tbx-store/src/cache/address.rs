@@ -1,5 +1,6 @@
 //! Where a Redis is, and who is trusted to be it.
 
+use percent_encoding::percent_decode_str;
 use redis::{Client, IntoConnectionInfo, RedisError, TlsCertificates};
 use rustls::CertificateError;
 
@@ -46,7 +47,8 @@ fn authorities(url: &str) -> (String, Option<String>) {
     let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), None) };
     let (ours, others): (Vec<_>, Vec<_>) =
         query.split('&').partition(|parameter| parameter.starts_with(AUTHORITIES));
-    let path = ours.first().map(|ours| ours[AUTHORITIES.len()..].replace("%2F", "/").replace("%2f", "/"));
+    let path = ours.first().map(|ours| &ours[AUTHORITIES.len()..]);
+    let path = path.map(|path| percent_decode_str(path).decode_utf8_lossy().into_owned());
     let url = if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
     (url, path)
 }
@@ -79,7 +81,8 @@ mod tests {
     fn our_parameter_is_taken_out_and_others_stay() {
         let of = |url: &str| authorities(url);
         assert_eq!(of("rediss://h"), ("rediss://h".to_owned(), None));
-        assert_eq!(of("rediss://h?cacertfile=/a%2Fb"), ("rediss://h".to_owned(), Some("/a/b".to_owned())));
+        let encoded = of("rediss://h?cacertfile=/a%2Fb%20c+%C3%A9.pem");
+        assert_eq!(encoded, ("rediss://h".to_owned(), Some("/a/b c+\u{e9}.pem".to_owned())));
         let (url, path) = of("rediss://h/1?protocol=resp3&cacertfile=a.pem");
         assert_eq!((url.as_str(), path.as_deref()), ("rediss://h/1?protocol=resp3", Some("a.pem")));
     }

@@ -8,17 +8,17 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
 use super::CacheError;
 
-/// How long one call may take in all.
-pub(super) const TIMEOUT: Duration = Duration::from_millis(250);
 /// How long nobody asks after a failure, but one who tries.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long nothing is read after an outage: others who could not write make up for it meanwhile.
-const CONVALESCENCE: Duration = Duration::from_secs(3);
+/// How long nothing is read after an outage, beside two calls: others who could not write need one to notice, and one to make up for it.
+const CONVALESCENCE: Duration = Duration::from_millis(2_500);
 
 /// Who wants to call enters, and tells afterwards whether there was an answer.
 pub(super) struct Line {
     client: Client,
     place: String,
+    /// How long one call may take in all.
+    timeout: Duration,
     /// Locked for the length of a look or a note, never across an await.
     state: Mutex<State>,
 }
@@ -39,14 +39,19 @@ struct Failing {
 }
 
 impl Line {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, timeout: Duration) -> Self {
         let place = client.get_connection_info().addr().to_string();
-        Self { client, place, state: Mutex::default() }
+        Self { client, place, timeout, state: Mutex::default() }
     }
 
     /// Host and port.
     pub(super) fn place(&self) -> &str {
         &self.place
+    }
+
+    /// How long one call may take in all.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Whether the last call was answered; true before the first.
@@ -56,7 +61,7 @@ impl Line {
 
     /// Whether an outage ended so lately that nothing is to be read yet.
     pub(super) fn is_convalescent(&self) -> bool {
-        self.state().back.is_some_and(|back| back.elapsed() < CONVALESCENCE)
+        self.state().back.is_some_and(|back| back.elapsed() < CONVALESCENCE + self.timeout * 2)
     }
 
     /// A connection to ask, unless that failed a moment ago.
@@ -76,8 +81,8 @@ impl Line {
         let config = ConnectionManagerConfig::new()
             // Whoever comes next after the pause tries again; repetitions in here would only hide why it failed.
             .set_number_of_retries(0)
-            .set_connection_timeout(Some(PAUSE))
-            .set_response_timeout(Some(TIMEOUT));
+            .set_connection_timeout(Some(self.timeout.max(PAUSE)))
+            .set_response_timeout(Some(self.timeout));
         let manager = ConnectionManager::new_lazy_with_config(self.client.clone(), config)
             .map_err(|error| CacheError(error.into()))?;
         state.manager = Some(manager.clone());

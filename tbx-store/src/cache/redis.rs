@@ -9,18 +9,22 @@ use redis::Script;
 use redis::aio::ConnectionManager;
 use tokio::time::MissedTickBehavior;
 
-use super::line::{Line, TIMEOUT};
+use super::line::Line;
 use super::owed::{Debt, Owed};
 use super::{Cache, CacheError, CacheVersion, Cached, address, wire};
 use crate::StoreError;
 
+/// How long one call may take in all, unless set.
+const TIMEOUT: Duration = Duration::from_millis(250);
+/// How often a sign of life is asked for.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(250);
 /// How long an entry stays after it was written, up to a tenth more.
 const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
 
 /// A cache in Redis, shared by processes. A clone is the same cache.
 ///
-/// Redis may be slow, full or gone: a call costs at most 250 ms then, and after a failure only one caller a second tries again, while all others are
-/// told at once that the cache is not available. It comes back by itself.
+/// Redis may be slow, full or gone: a call costs at most 250 ms then, unless [set otherwise](Self::with_timeout), and after a failure only one caller
+/// a second tries again, while all others are told at once that the cache is not available. It comes back by itself.
 ///
 /// Entries stay for an hour after they were written.
 ///
@@ -57,8 +61,18 @@ impl RedisCache {
     /// [`Invalid`](crate::StoreErrorKind::Invalid) when it is no such address, or asks for TLS and no crypto provider is installed, or its file of
     /// certificates cannot be used.
     pub fn new(url: &str, prefix: &str) -> Result<Self, StoreError> {
+        Self::with_timeout(url, prefix, TIMEOUT)
+    }
+
+    /// As [`new`](Self::new), with how long one call may take in all; the same in all processes. A longer time bears with a slower Redis; whoever
+    /// asks waits longer for one that hangs, and after an outage nothing is read for twice as much longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_timeout(url: &str, prefix: &str, timeout: Duration) -> Result<Self, StoreError> {
         let shared = Shared {
-            line: Line::new(address::client(url)?),
+            line: Line::new(address::client(url)?, timeout),
             prefix: prefix.to_owned(),
             put: Script::new(wire::PUT),
             expel: Script::new(wire::EXPEL),
@@ -94,7 +108,7 @@ impl RedisCache {
     ///
     /// Never ends by itself; drop it to stop.
     pub async fn keep_up(&self) {
-        let mut ticks = tokio::time::interval(TIMEOUT);
+        let mut ticks = tokio::time::interval(SIGN_OF_LIFE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -126,7 +140,7 @@ impl RedisCache {
             self.make_up(&mut manager).await?;
             question(&mut manager).await
         };
-        match tokio::time::timeout(TIMEOUT, answer).await {
+        match tokio::time::timeout(line.timeout(), answer).await {
             Ok(Ok(answer)) => {
                 line.answered();
                 Ok(answer)

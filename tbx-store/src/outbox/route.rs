@@ -11,8 +11,9 @@ use tracing::Instrument as _;
 
 use super::{OutboxEntry, Settlement};
 
-/// How long a durable bus may take to accept.
-const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a bus may take to accept before it is given up. A net beneath those that give up by themselves: longer than they take, which is 30 s to send and
+/// 30 s to be confirmed on RabbitMQ unless set, so that their reason is heard, and no copy is published while the first may still be accepted.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A channel name and the bus behind it.
 #[derive(Clone)]
@@ -138,7 +139,7 @@ fn is_hopeless(error: &BusError) -> bool {
 
 /// Whether the bus refused this message, and may take others.
 fn is_of_the_message(error: &BusError) -> bool {
-    matches!(error.kind(), BusErrorKind::Unroutable | BusErrorKind::Declaration)
+    matches!(error.kind(), BusErrorKind::Unroutable | BusErrorKind::Forbidden | BusErrorKind::Declaration)
 }
 
 /// What came of carrying an entry.
@@ -155,4 +156,56 @@ pub(super) enum Carried {
         id: i64,
         delay: Duration,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tbx_bus::{Capabilities, Topic};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A durable bus that says after so long why it did not take the message.
+    struct Late(Duration);
+
+    #[async_trait]
+    impl Publisher for Late {
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::durable()
+        }
+
+        async fn publish(&self, _: Message) -> Result<Receipt, BusError> {
+            let (answer, receipt) = Receipt::channel();
+            let late = self.0;
+            tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                answer.fail(BusErrorKind::ConfirmLost, "the reason of the bus");
+            });
+            Ok(receipt)
+        }
+    }
+
+    async fn refusal(late: Duration) -> BusError {
+        let message = Message::new(Topic::new("a").unwrap(), "X", "");
+        let Err(error) = Route::new("c", Arc::new(Late(late))).hand_over(message).await else {
+            panic!("taken");
+        };
+        error
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_that_gives_up_by_itself_says_why() {
+        // To be sent, and to be confirmed.
+        let error = refusal(Duration::from_secs(30 + 30)).await;
+        assert!(error.to_string().contains("the reason of the bus"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_that_never_answers_is_given_up() {
+        let began = Instant::now();
+        let error = refusal(Duration::from_secs(3600)).await;
+        assert_eq!(error.kind(), BusErrorKind::Blocked);
+        assert_eq!(began.elapsed().as_secs(), ACCEPT_TIMEOUT.as_secs());
+    }
 }

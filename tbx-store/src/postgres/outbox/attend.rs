@@ -90,9 +90,11 @@ impl PgOutbox {
                 () = stop.cancelled() => return,
                 heard = self.hear(&mut failures) => heard,
             };
-            let Err(error) = heard else { continue };
+            // A connection that was lost is not followed by the next at once, either: a proxy may take and close as many as are made.
             failures += 1;
-            tracing::debug!(%error, "not listening to other relays, looking now and then instead");
+            if let Err(error) = heard {
+                tracing::debug!(%error, "not listening to other relays, looking now and then instead");
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(backoff.delay(failures)) => {}
@@ -105,11 +107,12 @@ impl PgOutbox {
         let failed = |error| store_error("listening to other relays", error);
         let mut listener = within("listening to other relays", async {
             let mut listener = PgListener::connect_with(&self.shared.ears).await.map_err(failed)?;
+            // It would make the next by itself, at once.
+            listener.eager_reconnect(false);
             listener.listen(NOTIFICATIONS).await.map_err(failed)?;
             Ok(listener)
         })
         .await?;
-        *failures = 0;
         // What was told meanwhile was not heard.
         self.wake();
         loop {
@@ -117,6 +120,8 @@ impl PgOutbox {
             let told = tokio::time::timeout(self.lease * 2, listener.try_recv()).await;
             let Ok(told) = told else { return Ok(()) };
             let Some(notification) = told.map_err(failed)? else { return Ok(()) };
+            // Only now it has proved to be good for anything.
+            *failures = 0;
             match notification.payload() {
                 GIVEN_BACK => self.shared.given_back.notify_one(),
                 payload if payload == self.hold().holder().to_string() => {}

@@ -10,10 +10,13 @@ use std::time::Duration;
 use tbx_services::{Keyspace, Relay};
 use tbx_store::cache::{Cache, CacheVersion, Cached, RedisCache};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a call may take here: a busy machine is slower than what is tested needs to be.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 fn cache(url: &str, keyspace: &Keyspace) -> RedisCache {
-    RedisCache::new(url, keyspace.prefix()).unwrap()
+    RedisCache::with_timeout(url, keyspace.prefix(), PATIENCE).unwrap()
 }
 
 fn entry(version: u64) -> Cached {

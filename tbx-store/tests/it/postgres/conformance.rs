@@ -12,7 +12,7 @@ use tbx_store::postgres::{Database, PgDeadLetters, PgOutbox};
 
 use super::support::{Fixture, fixture};
 
-const LEASE: Duration = Duration::from_millis(1_500);
+const LEASE: Duration = Duration::from_secs(3);
 
 struct Postgres(Fixture);
 

@@ -3,6 +3,7 @@
 mod conformance;
 mod database;
 mod dead_letters;
+mod deaf;
 mod housekeeping;
 mod idempotency;
 mod inbox;

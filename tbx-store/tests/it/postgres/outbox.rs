@@ -179,7 +179,7 @@ async fn a_relay_whose_network_is_silent_hands_over_nothing_and_goes_on_when_it_
     let cutter = Cutter::start(place.address()).await;
     let options = DatabaseOptions::new(&place.url_through(&cutter)).unwrap();
     let database = Database::open(&options, &[]).await.unwrap();
-    let outbox = PgOutbox::of(&database).with_lease(Duration::from_millis(900));
+    let outbox = PgOutbox::of(&database).with_lease(Duration::from_secs(2));
     let attending = attend(&outbox).await;
     let append = || async {
         let mut transaction = database.begin().await.unwrap();
