@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tbx_backends::{Buses, HistoryHead, OpenCache, Storage, start_relay};
+use tbx_backends::{Buses, HistoryHead, OpenCache, Storage, check_urls, start_relay};
 use tbx_core::SystemClock;
 use tbx_service::{
     CLOSING, Config, Failure, Front, Listener, Process, ServeOptions, poem_service, serve, tell, then_drop,
@@ -22,8 +22,7 @@ use crate::{Api, app};
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut process = Process::begin();
     let listener = Listener::bind(config.api_listen).map_err(|error| Failure::failed(&error))?;
-    let cache = OpenCache::open(config).map_err(|error| Failure::failed(&error))?;
-    let head = HistoryHead::shared(config).map_err(|error| Failure::failed(&error))?;
+    let (cache, head) = (OpenCache::open(config)?, HistoryHead::shared(config)?);
     let Some((storage, buses)) = process.unless_asked_to_end(Box::pin(open(config))).await? else {
         return Ok(());
     };
@@ -65,9 +64,9 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 }
 
 async fn open(config: &Config) -> Result<(Storage, Buses), Failure> {
-    let storage = Storage::open(config, "tbx-api").await.map_err(|error| Failure::failed(&error))?;
-    let buses = Buses::open(config, "tbx-api", Some(&storage), None)
-        .await
-        .map_err(|error| Failure::failed(&error))?;
+    check_urls(config)?;
+    OpenCache::probe(config).await?;
+    let storage = Storage::open(config, "tbx-api").await?;
+    let buses = Buses::open(config, "tbx-api", Some(&storage), None).await?;
     Ok((storage, buses))
 }

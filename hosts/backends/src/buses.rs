@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tbx_bus::rabbitmq::{Exchange, RabbitMq, RabbitOptions};
+use tbx_bus::rabbitmq::{Exchange, RabbitMq, RabbitOptions, Topology};
 use tbx_bus::{
     BusError, DeadLetterSink, Group, MemoryBus, MemoryDeadLetters, Publisher, Subscriber, Unroutable,
 };
@@ -15,7 +15,7 @@ use crate::gauges::{of_groups, of_link};
 use crate::patience::{Opening, patiently};
 use crate::{OpenError, OpenHistory, Storage, groups, status};
 
-const SETTING: &str = "TBX_BUS_URL";
+pub(crate) const SETTING: &str = "TBX_BUS_URL";
 
 /// A bus, to publish on and to subscribe to.
 pub trait Bus: Publisher + Subscriber {}
@@ -82,13 +82,9 @@ impl Buses {
         // What only a person can mend ends the start; an outage that comes later is ridden out.
         patiently(SETTING, || options.probe()).await?;
         let rabbit = RabbitMq::start(options);
-        let events = Exchange::new(EVENTS_CHANNEL).map_err(failed)?;
-        // News that nobody waits for is no error.
-        let notifications =
-            Exchange::new(NOTIFICATIONS_CHANNEL).map_err(failed)?.with_unroutable(Unroutable::Drop);
         Ok(Self {
-            events: Arc::new(rabbit.bus(events)),
-            notifications: Arc::new(rabbit.bus(notifications)),
+            events: Arc::new(rabbit.bus(events().map_err(failed)?)),
+            notifications: Arc::new(rabbit.bus(notifications().map_err(failed)?)),
             notifier_group: None,
             rabbit: Some(rabbit),
         })
@@ -163,10 +159,28 @@ impl Buses {
     }
 }
 
+fn events() -> Result<Exchange, BusError> {
+    Exchange::new(EVENTS_CHANNEL)
+}
+
+fn notifications() -> Result<Exchange, BusError> {
+    // News that nobody waits for is no error.
+    Ok(Exchange::new(NOTIFICATIONS_CHANNEL)?.with_unroutable(Unroutable::Drop))
+}
+
+/// What every host declares on a broker. The queue of a notifier with a history of its own is known to that notifier alone.
+pub(crate) fn topology(config: &Config) -> Result<Topology, BusError> {
+    let topology = Topology::new().with_group(&events()?, &groups::worker());
+    match groups::notifier_of(config, None) {
+        Some(group) => Ok(topology.with_group(&notifications()?, &group)),
+        None => Ok(topology),
+    }
+}
+
 /// How the broker at a URL is reached.
 pub(crate) fn rabbit_options(url: &SecretUrl, program: &str) -> Result<RabbitOptions, OpenError> {
     let options = RabbitOptions::new(url.reveal());
-    options.map(|options| options.with_name(program)).map_err(|error| OpenError::of(SETTING)(error.into()))
+    options.map(|options| options.with_name(program)).map_err(|error| OpenError::unusable(SETTING, error))
 }
 
 impl Opening for BusError {

@@ -1,17 +1,37 @@
 //! How the configured servers are set up, for those who look without changing anything.
 
 use sqlx::Row;
+use tbx_bus::BusError;
 pub use tbx_bus::rabbitmq::BrokerFacts;
-use tbx_notify::history::{RedisFacts, Retention};
-use tbx_service::config::SecretUrl;
+use tbx_bus::rabbitmq::{RabbitMq, RabbitOptions};
+pub use tbx_notify::history::RedisFacts;
+use tbx_notify::history::{HistoryError, Retention};
+use tbx_service::config::{BusUrl, DatabaseUrl, SecretUrl};
+use tbx_service::{Config, chain};
 use tbx_store::postgres::{self, MESSAGING, store_error};
 use tbx_store::students::postgres::MIGRATIONS as STUDENTS;
 use tbx_store::{StoreError, StoreErrorKind};
 
-use crate::OpenError;
-use crate::buses::rabbit_options;
+use crate::buses::{SETTING as BUS, rabbit_options, topology};
 use crate::history::redis_options;
 use crate::storage::postgres_options;
+use crate::{HistoryHead, OpenCache, OpenError};
+
+/// Looks whether each URL can be used, as far as no server need be asked: before one is waited for.
+///
+/// # Errors
+///
+/// Names the first that cannot.
+pub fn check_urls(config: &Config) -> Result<(), OpenError> {
+    if let DatabaseUrl::Postgres(url) = &config.database_url {
+        postgres_options(url, "tbx config").map(drop)?;
+    }
+    if let BusUrl::Amqp(url) = &config.bus_url {
+        rabbit_options(url, "tbx config").map(drop)?;
+    }
+    OpenCache::open(config).map(drop)?;
+    HistoryHead::shared(config).map(drop)
+}
 
 /// How a PostgreSQL database is set up, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +112,18 @@ async fn schema(database: &postgres::Database) -> Result<Schema, StoreError> {
     Ok(if missing == 0 { Schema::Current } else { Schema::Behind(missing) })
 }
 
-/// Asks a broker.
+/// How a broker is set up, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusFacts {
+    /// What it tells about itself.
+    pub broker: BrokerFacts,
+    /// What is declared there otherwise than the hosts declare it, so that they do not start; each with the remedy.
+    pub drifted: Vec<String>,
+    /// What is not there yet; a start declares it.
+    pub missing: Vec<String>,
+}
+
+/// Asks a broker, and compares what is on it with what the hosts declare. Of one that is too old nothing is compared.
 ///
 /// # Errors
 ///
@@ -101,9 +132,26 @@ async fn schema(database: &postgres::Database) -> Result<Schema, StoreError> {
 /// # Cancel safety
 ///
 /// Cancel safe.
-pub async fn broker(url: &SecretUrl) -> Result<BrokerFacts, OpenError> {
-    let probed = rabbit_options(url, "tbx doctor")?.probe().await;
-    probed.map_err(|error| OpenError::of("TBX_BUS_URL")(error.into()))
+pub async fn broker(config: &Config, url: &SecretUrl) -> Result<BusFacts, OpenError> {
+    let failed = |error: BusError| OpenError::of(BUS)(error.into());
+    let options = rabbit_options(url, "tbx doctor")?;
+    let broker = options.probe().await.map_err(failed)?;
+    let differences = match broker.is_too_old() {
+        true => Vec::new(),
+        false => differences(config, options).await.map_err(failed)?,
+    };
+    // By its words alone a difference tells whether the name is there at all.
+    let (missing, drifted) =
+        differences.into_iter().partition(|difference| difference.ends_with(" is missing"));
+    Ok(BusFacts { broker, drifted, missing })
+}
+
+async fn differences(config: &Config, options: RabbitOptions) -> Result<Vec<String>, BusError> {
+    let topology = topology(config)?;
+    let rabbit = RabbitMq::start(options);
+    let differences = topology.verify(&rabbit).await;
+    rabbit.close().await;
+    differences
 }
 
 /// Asks the Redis of `setting`.
@@ -116,6 +164,11 @@ pub async fn broker(url: &SecretUrl) -> Result<BrokerFacts, OpenError> {
 ///
 /// Cancel safe.
 pub async fn redis(setting: &'static str, url: &SecretUrl) -> Result<RedisFacts, OpenError> {
-    let facts = RedisFacts::of(&redis_options(url, Retention::default())).await;
-    facts.map_err(|error| OpenError::of(setting)(error.into()))
+    let facts = RedisFacts::of(&redis_options(setting, url, Retention::default())?).await;
+    facts.map_err(|error| OpenError::of(setting)(of_redis(&error).into()))
+}
+
+/// What an error says of a Redis, which need not be that of a history.
+pub(crate) fn of_redis(error: &HistoryError) -> String {
+    chain(error).trim_start_matches("the history failed: ").to_owned()
 }

@@ -68,21 +68,37 @@ async fn of_outbox(outbox: &dyn OutboxStore) -> Vec<Sample> {
 /// Of the connection.
 pub(crate) fn of_link(rabbit: &RabbitMq) -> Vec<Sample> {
     let (stats, state) = (rabbit.stats(), rabbit.state().borrow().clone());
-    let samples = [
-        (
+    let (waiting, unconfirmed) = (stats.waiting as u64, stats.unconfirmed as u64);
+    vec![
+        Sample::count(
             "tbx_bus_connected",
             "Whether the broker is connected and takes messages.",
             u64::from(state.is_running()),
         ),
-        ("tbx_bus_waiting", "Messages that wait to be sent to the broker.", stats.waiting as u64),
-        ("tbx_bus_unconfirmed", "Messages that the broker has not confirmed yet.", stats.unconfirmed as u64),
-        ("tbx_bus_confirmed", "Messages that the broker has confirmed.", stats.confirmed),
-        ("tbx_bus_returned", "Messages that the broker gave back because nobody takes them.", stats.returned),
-        ("tbx_bus_refused", "Messages that the broker refused because a queue is full.", stats.refused),
-        ("tbx_bus_unanswered", "Messages whose confirmation did not come in time.", stats.unanswered),
-        ("tbx_bus_disconnected", "Connections to the broker that were lost.", stats.disconnected),
-    ];
-    samples.into_iter().map(|(name, help, count)| Sample::count(name, help, count)).collect()
+        Sample::count("tbx_bus_waiting", "Messages that wait to be sent to the broker.", waiting),
+        Sample::count("tbx_bus_unconfirmed", "Messages that the broker has not confirmed yet.", unconfirmed),
+        Sample::total("tbx_bus_confirmed_total", "Messages that the broker has confirmed.", stats.confirmed),
+        Sample::total(
+            "tbx_bus_returned_total",
+            "Messages that the broker gave back because nobody takes them.",
+            stats.returned,
+        ),
+        Sample::total(
+            "tbx_bus_refused_total",
+            "Messages that the broker refused because a queue is full.",
+            stats.refused,
+        ),
+        Sample::total(
+            "tbx_bus_unanswered_total",
+            "Messages whose confirmation did not come in time.",
+            stats.unanswered,
+        ),
+        Sample::total(
+            "tbx_bus_disconnected_total",
+            "Connections to the broker that were lost.",
+            stats.disconnected,
+        ),
+    ]
 }
 
 /// Of the groups. A broker that is away tells nothing of them.

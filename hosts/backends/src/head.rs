@@ -7,7 +7,7 @@ use tbx_service::config::HistoryUrl;
 use tbx_service::{Config, chain};
 
 use crate::OpenError;
-use crate::history::redis_options;
+use crate::history::{SETTING, redis_options};
 
 /// Where the history of notifications stands. A clone asks the same.
 #[derive(Clone)]
@@ -29,8 +29,8 @@ impl HistoryHead {
     /// When its URL cannot be used.
     pub fn shared(config: &Config) -> Result<Option<Self>, OpenError> {
         let HistoryUrl::Redis(url) = &config.history_url else { return Ok(None) };
-        let head = RedisHead::new(&redis_options(url, Retention::default()));
-        let head = head.map_err(|error| OpenError::of("TBX_HISTORY_URL")(error.into()))?;
+        let head = RedisHead::new(&redis_options(SETTING, url, Retention::default())?);
+        let head = head.map_err(|error| OpenError::unusable(SETTING, error))?;
         Ok(Some(Self(Kind::Redis(Arc::new(head)))))
     }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tbx_notify::history::{
-    History, HistoryError, MemoryHistory, RedisFacts, RedisHistory, RedisHistoryOptions, Retention,
-    SqliteHistory,
+    History, HistoryError, MemoryHistory, RedisFacts, RedisHead, RedisHistory, RedisHistoryOptions,
+    Retention, SqliteHistory,
 };
 use tbx_service::config::{HistoryUrl, SecretUrl};
 use tbx_service::health::probe;
@@ -14,7 +14,7 @@ use tbx_service::{Config, Process, chain};
 use crate::patience::{Opening, patiently};
 use crate::{HistoryHead, OpenError};
 
-const SETTING: &str = "TBX_HISTORY_URL";
+pub(crate) const SETTING: &str = "TBX_HISTORY_URL";
 
 /// The history of notifications. A clone is the same.
 #[derive(Debug, Clone)]
@@ -43,10 +43,10 @@ impl OpenHistory {
             HistoryUrl::Sqlite(path) => Self::open_file(path, retention).await,
             HistoryUrl::Memory => Ok(Self::Memory(Arc::new(MemoryHistory::new(retention)))),
             HistoryUrl::Redis(url) => {
-                let options = || redis_options(url, retention);
-                let history = patiently(SETTING, || RedisHistory::open(options())).await?;
+                let options = redis_options(SETTING, url, retention)?;
+                let history = patiently(SETTING, || RedisHistory::open(options.clone())).await?;
                 // Good enough to begin with; whoever runs it should know what it costs.
-                let complaints = RedisFacts::of(&options()).await.map(|facts| facts.complaints());
+                let complaints = RedisFacts::of(&options).await.map(|facts| facts.complaints());
                 for complaint in complaints.unwrap_or_default() {
                     tracing::warn!(setting = SETTING, complaint, "redis is not set up as it should be");
                 }
@@ -102,9 +102,18 @@ impl OpenHistory {
     }
 }
 
-/// How the history at a URL is reached.
-pub(crate) fn redis_options(url: &SecretUrl, retention: Retention) -> RedisHistoryOptions {
-    RedisHistoryOptions::new(url.reveal(), retention)
+/// How the Redis at the URL of `setting` is reached.
+pub(crate) fn redis_options(
+    setting: &'static str,
+    url: &SecretUrl,
+    retention: Retention,
+) -> Result<RedisHistoryOptions, OpenError> {
+    let options = RedisHistoryOptions::new(url.reveal(), retention);
+    // It reads the address, and connects to nothing.
+    match RedisHead::new(&options) {
+        Ok(_) => Ok(options),
+        Err(error) => Err(OpenError::unusable(setting, error)),
+    }
 }
 
 impl Opening for HistoryError {

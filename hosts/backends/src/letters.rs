@@ -1,21 +1,16 @@
 //! Dead letters, wherever they are kept: in the database, or in the queues of a broker.
 
-use std::fmt;
-use std::str::FromStr;
-
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use tbx_bus::BusError;
 use tbx_bus::rabbitmq::{DeadLetterQueue, RabbitMq, StoredLetter};
-use tbx_core::published::{EVENTS_CHANNEL, NOTIFICATIONS_CHANNEL};
+use tbx_bus::{BusError, BusErrorKind};
+use tbx_core::published::{EVENTS_CHANNEL, NOTIFICATIONS_CHANNEL, NOTIFIER_GROUP, WORKER_GROUP};
 use tbx_service::Config;
 use tbx_service::config::{BusUrl, DatabaseUrl};
-use tbx_store::StoreError;
 use tbx_store::postgres::{self, PgOutbox};
 use tbx_store::sqlite::{self, FiledLetter, Replayed, SqliteOutbox};
-use thiserror::Error;
+use tbx_store::{StoreError, StoreErrorKind};
 
 use crate::buses::rabbit_options;
+use crate::letter::{Letter, LetterId, LettersError};
 use crate::patience::patiently;
 use crate::storage::postgres_options;
 use crate::{Buses, OpenError, Storage, groups};
@@ -23,76 +18,6 @@ use crate::{Buses, OpenError, Storage, groups};
 /// Letters are read in pieces of this many; of each queue of a broker no more are looked at.
 const PIECE: u32 = 500;
 const OF_A_QUEUE: usize = 10_000;
-
-/// Which letter: the number of one in the database, or group and message id of one on a broker.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum LetterId {
-    /// In the database.
-    Stored(i64),
-    /// On the broker, written `GROUP:MESSAGE-ID`.
-    Queued {
-        /// The group that gave it up.
-        group: String,
-        /// The id of the message.
-        message: String,
-    },
-}
-
-impl FromStr for LetterId {
-    type Err = InvalidLetterId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidLetterId> {
-        if let Ok(number) = text.parse() {
-            return Ok(Self::Stored(number));
-        }
-        let (group, message) = text.split_once(':').ok_or(InvalidLetterId)?;
-        if group.is_empty() || message.is_empty() {
-            return Err(InvalidLetterId);
-        }
-        Ok(Self::Queued { group: group.to_owned(), message: message.to_owned() })
-    }
-}
-
-impl fmt::Display for LetterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stored(number) => write!(f, "{number}"),
-            Self::Queued { group, message } => write!(f, "{group}:{message}"),
-        }
-    }
-}
-
-/// A text that names no letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("is no dead letter; give its number, or GROUP:MESSAGE-ID, as `dead-letters list` shows them")]
-pub struct InvalidLetterId;
-
-/// A message that was given up.
-#[derive(Debug, Clone)]
-pub struct Letter {
-    /// Which.
-    pub id: LetterId,
-    /// The channel it was on.
-    pub channel: String,
-    /// The group that gave it up; empty when no group had it.
-    pub group: String,
-    /// The topic.
-    pub topic: String,
-    /// The id of the message.
-    pub message_id: String,
-    /// The type of the message; `None` when it cannot be read.
-    pub kind: Option<String>,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// The kind of reason.
-    pub reason: String,
-    /// What exactly.
-    pub detail: String,
-    /// When it was given up, where that is known.
-    pub died_at: Option<DateTime<Utc>>,
-    /// The body.
-    pub body: Bytes,
-}
 
 /// Looks at dead letters and decides about them.
 #[derive(Debug)]
@@ -157,6 +82,34 @@ impl Letters {
         Self::opened(config, store).await
     }
 
+    /// Those of one group on the broker and no others: the way to a notifier with a history of its own, whose group nobody else knows.
+    ///
+    /// # Errors
+    ///
+    /// When there is no broker, it cannot be reached, or it has no such group.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn of_group(config: &Config, group: &str) -> Result<Self, OpenError> {
+        const SETTING: &str = "--group";
+        let Some(rabbit) = broker(config).await? else {
+            let why = "only RabbitMQ keeps dead letters by group; leave it out to see those of all";
+            return Err(OpenError::unusable(SETTING, why));
+        };
+        let letters = rabbit.dead_letters(group);
+        // A slip of the pen must not look like a group without letters.
+        letters.count().await.map_err(|error| OpenError::of(SETTING)(error.into()))?;
+        let channel = match group {
+            WORKER_GROUP => EVENTS_CHANNEL,
+            _ if group.starts_with(NOTIFIER_GROUP) => NOTIFICATIONS_CHANNEL,
+            // Somebody else's, on a channel of theirs.
+            _ => "",
+        };
+        let queue = Queue { channel, group: group.to_owned(), letters };
+        Ok(Self { store: None, queues: vec![queue], own: Some(rabbit) })
+    }
+
     /// Those of a running process, which keeps what it has opened.
     #[must_use]
     pub fn of(storage: &Storage, buses: &Buses) -> Self {
@@ -171,7 +124,7 @@ impl Letters {
 
     async fn shared_store(config: &Config) -> Result<Store, OpenError> {
         let DatabaseUrl::Postgres(url) = &config.database_url else {
-            return Err(of_store(StoreError::new(tbx_store::StoreErrorKind::Invalid, "no shared database")));
+            return Err(of_store(StoreError::new(StoreErrorKind::Invalid, "no shared database")));
         };
         let options = postgres_options(url, "tbx dead-letters")?.with_connections(1);
         let database = postgres::Database::connect(&options).await.map_err(of_store)?;
@@ -180,12 +133,9 @@ impl Letters {
     }
 
     async fn opened(config: &Config, store: Store) -> Result<Self, OpenError> {
-        let BusUrl::Amqp(url) = &config.bus_url else {
+        let Some(rabbit) = broker(config).await? else {
             return Ok(Self { store: Some(store), queues: Vec::new(), own: None });
         };
-        let options = rabbit_options(url, "tbx dead-letters")?;
-        patiently("TBX_BUS_URL", || options.probe()).await?;
-        let rabbit = RabbitMq::start(options);
         let notifiers = groups::notifier_of(config, None).map(|group| group.name().to_owned());
         Ok(Self { store: Some(store), queues: queues(&rabbit, notifiers), own: Some(rabbit) })
     }
@@ -209,13 +159,8 @@ impl Letters {
             letters.extend(piece.into_iter().map(Letter::from));
         }
         for queue in &self.queues {
-            let kept = queue.letters.list(OF_A_QUEUE).await;
-            match kept {
-                Ok(kept) => letters.extend(kept.into_iter().map(|letter| queue.letter(letter))),
-                // A group that nobody has declared yet has given nothing up.
-                Err(error) if error.kind() == tbx_bus::BusErrorKind::Declaration => {}
-                Err(error) => return Err(error.into()),
-            }
+            let kept = if_declared(queue.letters.list(OF_A_QUEUE).await)?;
+            letters.extend(kept.into_iter().map(|letter| queue.letter(letter)));
         }
         Ok(letters)
     }
@@ -236,7 +181,10 @@ impl Letters {
                 None => Ok(None),
             },
             LetterId::Queued { group, message } => match self.queue(group) {
-                Some(queue) => Ok(queue.letters.show(message).await?.map(|letter| queue.letter(letter))),
+                Some(queue) => {
+                    let kept = if_declared(queue.letters.show(message).await)?;
+                    Ok(kept.map(|letter| queue.letter(letter)))
+                }
                 None => Ok(None),
             },
         }
@@ -258,7 +206,7 @@ impl Letters {
                 None => Ok(Replayed::Absent),
             },
             LetterId::Queued { group, message } => match self.queue(group) {
-                Some(queue) if queue.letters.replay(message).await? => Ok(Replayed::Queued),
+                Some(queue) if if_declared(queue.letters.replay(message).await)? => Ok(Replayed::Queued),
                 _ => Ok(Replayed::Absent),
             },
         }
@@ -280,10 +228,92 @@ impl Letters {
                 None => Ok(false),
             },
             LetterId::Queued { group, message } => match self.queue(group) {
-                Some(queue) => Ok(queue.letters.drop(message).await?),
+                Some(queue) => Ok(if_declared(queue.letters.drop(message).await)?),
                 None => Ok(false),
             },
         }
+    }
+
+    /// [`replay`](Self::replay) for many, those of one group in one go. What keeps all of them ends it: the rest is left out of the answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// As `replay`, for each.
+    pub async fn replay_each(&self, ids: Vec<LetterId>) -> Vec<(LetterId, Result<Replayed, LettersError>)> {
+        let replayed = |is_done| if is_done { Replayed::Queued } else { Replayed::Absent };
+        self.each(
+            ids,
+            async |id| self.replay(id).await,
+            async |queue, messages| queue.letters.replay_each(messages).await,
+            replayed,
+        )
+        .await
+    }
+
+    /// [`discard`](Self::discard) for many, as [`replay_each`](Self::replay_each).
+    ///
+    /// # Cancel safety
+    ///
+    /// As `discard`, for each.
+    pub async fn discard_each(&self, ids: Vec<LetterId>) -> Vec<(LetterId, Result<bool, LettersError>)> {
+        self.each(
+            ids,
+            async |id| self.discard(id).await,
+            async |queue, messages| queue.letters.drop_each(messages).await,
+            |is_done| is_done,
+        )
+        .await
+    }
+
+    async fn each<T>(
+        &self,
+        ids: Vec<LetterId>,
+        one: impl AsyncFn(&LetterId) -> Result<T, LettersError>,
+        many: impl AsyncFn(&Queue, &[String]) -> Result<Vec<Result<bool, BusError>>, BusError>,
+        of: impl Fn(bool) -> T,
+    ) -> Vec<(LetterId, Result<T, LettersError>)> {
+        let mut outcomes = Vec::with_capacity(ids.len());
+        let mut queued: Vec<(String, Vec<String>)> = Vec::new();
+        for id in ids {
+            match id {
+                LetterId::Queued { group, message } => match queued.iter_mut().find(|(of, _)| *of == group) {
+                    Some((_, messages)) => messages.push(message),
+                    None => queued.push((group, vec![message])),
+                },
+                LetterId::Stored(_) => {
+                    let outcome = one(&id).await;
+                    let ends = outcome.as_ref().is_err_and(|error| !error.is_of_the_letter());
+                    outcomes.push((id, outcome));
+                    if ends {
+                        return outcomes;
+                    }
+                }
+            }
+        }
+        for (group, messages) in queued {
+            let decided = match self.queue(&group) {
+                Some(queue) => if_declared(many(queue, &messages).await),
+                None => Ok(Vec::new()),
+            };
+            let id = |message| LetterId::Queued { group: group.clone(), message };
+            let mut decided = match decided {
+                Ok(decided) => decided.into_iter(),
+                Err(error) => {
+                    outcomes.extend(messages.into_iter().next().map(|first| (id(first), Err(error.into()))));
+                    return outcomes;
+                }
+            };
+            let mut ends = false;
+            for message in messages {
+                let outcome = decided.next().unwrap_or(Ok(false)).map(&of).map_err(LettersError::from);
+                ends |= outcome.as_ref().is_err_and(|error| !error.is_of_the_letter());
+                outcomes.push((id(message), outcome));
+            }
+            if ends {
+                break;
+            }
+        }
+        outcomes
     }
 
     /// Closes what was opened for this.
@@ -319,6 +349,21 @@ fn queues(rabbit: &RabbitMq, notifiers: Option<String>) -> Vec<Queue> {
         .collect()
 }
 
+async fn broker(config: &Config) -> Result<Option<RabbitMq>, OpenError> {
+    let BusUrl::Amqp(url) = &config.bus_url else { return Ok(None) };
+    let options = rabbit_options(url, "tbx dead-letters")?;
+    patiently("TBX_BUS_URL", || options.probe()).await?;
+    Ok(Some(RabbitMq::start(options)))
+}
+
+/// A group that nobody has declared yet has given nothing up.
+fn if_declared<T: Default>(looked: Result<T, BusError>) -> Result<T, BusError> {
+    match looked {
+        Err(error) if error.kind() == BusErrorKind::Declaration => Ok(T::default()),
+        looked => looked,
+    }
+}
+
 fn of_store(error: StoreError) -> OpenError {
     OpenError::of("TBX_DATABASE_URL")(error.into())
 }
@@ -338,25 +383,6 @@ impl Queue {
             detail: letter.reason.detail,
             died_at: None,
             body: letter.body,
-        }
-    }
-}
-
-impl From<FiledLetter> for Letter {
-    fn from(filed: FiledLetter) -> Self {
-        let letter = filed.letter;
-        Self {
-            id: LetterId::Stored(letter.id),
-            channel: filed.channel,
-            group: letter.group,
-            topic: filed.topic,
-            message_id: letter.message_id,
-            kind: letter.message.map(|message| message.kind().to_owned()),
-            attempts: letter.attempts,
-            reason: letter.reason,
-            detail: letter.detail,
-            died_at: Some(letter.died_at),
-            body: filed.body,
         }
     }
 }
@@ -410,38 +436,6 @@ impl Store {
             Self::Postgres(database, _) => {
                 postgres::DeadLetterOffice::new(database.pool().clone()).discard(id).await
             }
-        }
-    }
-}
-
-/// A part that keeps letters failed.
-#[derive(Debug, Error)]
-#[error("dead letters cannot be reached")]
-pub struct LettersError(#[source] Box<dyn std::error::Error + Send + Sync>);
-
-impl From<StoreError> for LettersError {
-    fn from(error: StoreError) -> Self {
-        Self(error.into())
-    }
-}
-
-impl From<BusError> for LettersError {
-    fn from(error: BusError) -> Self {
-        Self(error.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn letters_are_named_by_number_or_by_group_and_message() {
-        for text in ["7", "tbx.worker:01a2", "g:a:b"] {
-            assert_eq!(text.parse::<LetterId>().unwrap().to_string(), text);
-        }
-        for text in ["", "x", ":a", "g:"] {
-            assert_eq!(text.parse::<LetterId>(), Err(InvalidLetterId), "{text}");
         }
     }
 }

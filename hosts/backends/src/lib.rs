@@ -15,6 +15,7 @@ mod gauges;
 pub mod groups;
 mod head;
 mod history;
+mod letter;
 mod letters;
 mod patience;
 mod relay;
@@ -24,9 +25,12 @@ mod storage;
 pub use buses::{Bus, Buses};
 pub use cache::OpenCache;
 pub use error::OpenError;
-pub use examine::{BrokerFacts, DatabaseFacts, Schema, broker, database, redis};
+pub use examine::{
+    BrokerFacts, BusFacts, DatabaseFacts, RedisFacts, Schema, broker, check_urls, database, redis,
+};
 pub use head::HistoryHead;
 pub use history::OpenHistory;
-pub use letters::{InvalidLetterId, Letter, LetterId, Letters, LettersError};
+pub use letter::{InvalidLetterId, Letter, LetterId, LettersError};
+pub use letters::Letters;
 pub use relay::start_relay;
 pub use storage::{Step, Storage};

@@ -42,3 +42,13 @@ pub fn link(state: &LinkState) -> Status {
         _ => Status::Fail("closed".to_owned()),
     }
 }
+
+/// Whether a cache on a server answers. Being without it is a warning: reads go to the database.
+#[must_use]
+pub fn cache(is_available: bool) -> Status {
+    if is_available {
+        Status::Pass
+    } else {
+        Status::Warn("does not answer, so reads go to the database; the log says why".to_owned())
+    }
+}

@@ -219,7 +219,7 @@ pub(crate) fn postgres_options(
     let options = postgres::DatabaseOptions::new(url.reveal());
     options
         .map(|options| options.with_application_name(program))
-        .map_err(|error| OpenError::of(SETTING)(error.into()))
+        .map_err(|error| OpenError::unusable(SETTING, error))
 }
 
 impl Opening for StoreError {

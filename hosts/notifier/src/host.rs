@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tbx_backends::{Buses, OpenHistory, status};
+use tbx_backends::{Buses, OpenHistory, check_urls, status};
 use tbx_bus::consumer::Consumer;
 use tbx_notify::bridge::Bridge;
 use tbx_notify::hub::{Hub, HubOptions};
@@ -113,10 +113,11 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 }
 
 async fn open(config: &Config) -> Result<(OpenHistory, Option<Buses>), Failure> {
-    let history = OpenHistory::open(config).await.map_err(|error| Failure::failed(&error))?;
+    check_urls(config)?;
+    let history = OpenHistory::open(config).await?;
     if let BusUrl::None = config.bus_url {
         return Ok((history, None));
     }
-    let buses = Buses::open(config, "tbx-notifier", None, Some(&history)).await;
-    Ok((history, Some(buses.map_err(|error| Failure::failed(&error))?)))
+    let buses = Buses::open(config, "tbx-notifier", None, Some(&history)).await?;
+    Ok((history, Some(buses)))
 }

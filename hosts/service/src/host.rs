@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use crate::config::{environment, parse_flags};
-use crate::{Config, Failure, Telemetry, install_crypto};
+use crate::{Config, Failure, Telemetry, help, install_crypto, tell};
 
-/// Reads the settings, sets up the log, and runs `host` on a runtime of several threads until it ends. `service` is `api`, `worker` or `notifier`; the
-/// program is `tbx-` and that.
+/// Reads the settings, sets up the log, and runs `host` on a runtime of several threads until it ends; or answers `--help` or `--version`. `service` is
+/// `api`, `worker` or `notifier`; the program is `tbx-` and that.
 pub fn host_main<F>(service: &'static str, host: impl FnOnce(Config) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), Failure>>,
@@ -26,8 +26,13 @@ fn run<F>(service: &str, program: &'static str, host: impl FnOnce(Config) -> F) 
 where
     F: Future<Output = Result<(), Failure>>,
 {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(answer) = help::answer(service, program, &arguments) {
+        tell(answer);
+        return Ok(());
+    }
     install_crypto();
-    let flags = parse_flags(std::env::args().skip(1)).map_err(|error| Failure::usage(&error))?;
+    let flags = parse_flags(arguments).map_err(|error| Failure::usage(&error))?;
     let working_dir = std::env::current_dir().map_err(|error| Failure::failed(&error))?;
     let loaded = Config::load(&flags, environment(), &working_dir).map_err(|error| Failure::usage(&error))?;
     let config = loaded.config;

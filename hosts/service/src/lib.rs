@@ -39,6 +39,7 @@ mod exit;
 mod front;
 pub mod guard;
 pub mod health;
+mod help;
 mod host;
 pub mod limits;
 pub mod logging;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use poem::{Endpoint, Response};
 use tbx_api::Api;
-use tbx_backends::{Buses, Letters, OpenCache, OpenHistory, Storage, start_relay};
+use tbx_backends::{Buses, Letters, OpenCache, OpenHistory, Storage, check_urls, start_relay};
 use tbx_core::SystemClock;
 use tbx_notifier::host::{leave, start_bridge, start_hub};
 use tbx_notifier::{Intake, Notifier, Sisters};
@@ -53,12 +53,12 @@ struct Parts {
 
 impl Parts {
     async fn open(config: &Config) -> Result<Self, Failure> {
-        let storage = Storage::open(config, "tbx").await.map_err(|error| Failure::failed(&error))?;
-        let cache = OpenCache::open(config).map_err(|error| Failure::failed(&error))?;
-        let history = OpenHistory::open(config).await.map_err(|error| Failure::failed(&error))?;
-        let buses = Buses::open(config, "tbx", Some(&storage), Some(&history))
-            .await
-            .map_err(|error| Failure::failed(&error))?;
+        check_urls(config)?;
+        let cache = OpenCache::open(config)?;
+        OpenCache::probe(config).await?;
+        let storage = Storage::open(config, "tbx").await?;
+        let history = OpenHistory::open(config).await?;
+        let buses = Buses::open(config, "tbx", Some(&storage), Some(&history)).await?;
         Ok(Self { storage, cache, history, buses })
     }
 

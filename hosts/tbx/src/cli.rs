@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command as Clap};
 use tbx_backends::{InvalidLetterId, LetterId};
-use tbx_service::config::{KEYS, Key, Loaded, environment};
+use tbx_service::config::{HOW_TO_SET, KEYS, Loaded, environment};
 use tbx_service::{Config, ConfigError, Failure};
 
 use crate::commands::dead_letters::{Action, DeadLetters, Which};
@@ -63,7 +63,7 @@ fn command_line() -> Clap {
         Arg::new(key.name)
             .long(key.name.replace('_', "-"))
             .value_name("VALUE")
-            .help(help(key))
+            .help(key.help())
             .help_heading("Settings")
             .global(true)
     });
@@ -73,7 +73,7 @@ fn command_line() -> Clap {
     Clap::new("tbx")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Student records whose every change reaches every browser at once.\n\nWithout a command: api, worker and notifier in one process.")
-        .after_help("Every setting can also be a variable, TBX_API_LISTEN for --api-listen, or a line of tbx.toml.")
+        .after_help(HOW_TO_SET)
         .arg(Arg::new("config").long("config").value_name("FILE").help("Read settings from FILE instead of tbx.toml").global(true))
         .args(settings)
         .subcommand(Clap::new("api").about("Run the api as a process of its own"))
@@ -110,19 +110,19 @@ fn command_line() -> Clap {
         .subcommand(Clap::new("config").about("Print the settings in force, with their origin"))
 }
 
-fn help(key: &Key) -> String {
-    let about = key.about.trim();
-    if key.default.is_empty() { about.to_owned() } else { format!("{about} [default: {}]", key.default) }
-}
-
 fn dead_letters_line() -> Clap {
     let id = |required: bool| Arg::new("id").value_name("ID").value_parser(read_id).required(required);
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Tell it as JSON").global(true);
     let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("Every letter there is");
+    let group = Arg::new("group")
+        .long("group")
+        .value_name("GROUP")
+        .help("Only those of this group of RabbitMQ, such as that of a notifier with a history of its own")
+        .global(true);
     Clap::new("dead-letters")
         .about("Look at messages that were given up, and decide about them")
         .subcommand_required(true)
-        .arg(json)
+        .args([json, group])
         .subcommand(Clap::new("list").about("List them, oldest first"))
         .subcommand(Clap::new("show").about("Show one with its body").arg(id(true)))
         .subcommand(
@@ -148,7 +148,8 @@ fn dead_letters(matches: &ArgMatches) -> (Command, &ArgMatches) {
         "drop" => Action::Drop(ids()),
         _ => Action::List,
     };
-    (Command::DeadLetters(DeadLetters { action, json: matches.get_flag("json") }), matches)
+    let (group, json) = (matches.get_one::<String>("group").cloned(), matches.get_flag("json"));
+    (Command::DeadLetters(DeadLetters { action, group, json }), matches)
 }
 
 fn flags(matches: &ArgMatches) -> Vec<(String, String)> {

@@ -32,9 +32,9 @@ fn run() -> Result<(), Failure> {
         loaded => loaded.map_err(|error| Failure::usage(&error))?,
     };
     if matches!(command, Command::Config) {
-        return std::io::stdout()
-            .write_all(loaded.render().as_bytes())
-            .map_err(|error| Failure::failed(&error));
+        // Shown all the same: where a wrong value comes from is what one wants to see.
+        std::io::stdout().write_all(loaded.render().as_bytes()).map_err(|error| Failure::failed(&error))?;
+        return Ok(tbx_backends::check_urls(&loaded.config)?);
     }
     let config = loaded.config;
     if let Command::HealthCheck(service) = command {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tbx_backends::{Buses, Letters, OpenCache, Storage, groups, start_relay, status};
+use tbx_backends::{Buses, Letters, OpenCache, Storage, check_urls, groups, start_relay, status};
 use tbx_bus::consumer::Consumer;
 use tbx_core::{Clock, ProcessStudentEventHandler, SystemClock};
 use tbx_service::{
@@ -47,7 +47,7 @@ pub fn start_worker(
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut process = Process::begin();
     let listener = Listener::bind(config.worker_listen).map_err(|error| Failure::failed(&error))?;
-    let cache = OpenCache::open(config).map_err(|error| Failure::failed(&error))?;
+    let cache = OpenCache::open(config)?;
     let Some((storage, buses)) = process.unless_asked_to_end(Box::pin(open(config))).await? else {
         return Ok(());
     };
@@ -91,9 +91,9 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 }
 
 async fn open(config: &Config) -> Result<(Storage, Buses), Failure> {
-    let storage = Storage::open(config, "tbx-worker").await.map_err(|error| Failure::failed(&error))?;
-    let buses = Buses::open(config, "tbx-worker", Some(&storage), None)
-        .await
-        .map_err(|error| Failure::failed(&error))?;
+    check_urls(config)?;
+    OpenCache::probe(config).await?;
+    let storage = Storage::open(config, "tbx-worker").await?;
+    let buses = Buses::open(config, "tbx-worker", Some(&storage), None).await?;
     Ok((storage, buses))
 }

@@ -7,7 +7,7 @@ use poem::web::{Data, Json, Path, Query};
 use poem::{EndpointExt, IntoResponse, Response, Route, get, handler, post};
 use serde_json::{Value, json};
 use tbx_backends::{Letter, LetterId, Letters, LettersError};
-use tbx_service::problem::Problem;
+use tbx_service::problem::{Problem, sentence};
 use tbx_service::{RouteTable, chain};
 use tbx_store::sqlite::Replayed;
 
@@ -34,14 +34,14 @@ pub(crate) fn mount(routes: Route, letters: Arc<Letters>) -> Route {
 #[handler]
 async fn list(letters: Data<&Arc<Letters>>, wanted: Query<Wanted>) -> poem::Result<Response> {
     let page = Page::read(&wanted)?;
-    let (letters, next) = page.of(letters.list().await.map_err(unavailable)?)?;
+    let (letters, next) = page.of(letters.list().await.map_err(failed)?)?;
     let items: Vec<Value> = letters.iter().map(object).collect();
     Ok(fresh(json!({ "items": items, "next": next.map(|id| id.to_string()) })))
 }
 
 #[handler]
 async fn show(letters: Data<&Arc<Letters>>, id: Path<String>) -> poem::Result<Response> {
-    let letter = letters.find(&read(&id)?).await.map_err(unavailable)?.ok_or_else(absent)?;
+    let letter = letters.find(&read(&id)?).await.map_err(failed)?.ok_or_else(absent)?;
     let mut shown = object(&letter);
     // A body that is no JSON is shown as text.
     shown["body"] = serde_json::from_slice(&letter.body)
@@ -51,17 +51,24 @@ async fn show(letters: Data<&Arc<Letters>>, id: Path<String>) -> poem::Result<Re
 
 #[handler]
 async fn replay(letters: Data<&Arc<Letters>>, id: Path<String>) -> poem::Result<Response> {
-    match letters.replay(&read(&id)?).await.map_err(unavailable)? {
-        Replayed::Queued => Ok(fresh(json!({ "outcome": "replayed" }))),
-        Replayed::Absent => Err(absent().into()),
-        Replayed::Unreadable => Err(conflict("It cannot be read as a message, so it can only be dropped.")),
-        _ => Err(conflict("Its message is still in the outbox, on its way to other groups.")),
+    match letters.replay(&read(&id)?).await {
+        Ok(Replayed::Queued) => Ok(fresh(json!({ "outcome": "replayed" }))),
+        Ok(Replayed::Absent) => Err(absent().into()),
+        Ok(Replayed::Unreadable) => {
+            Err(conflict("It cannot be read as a message, so it can only be dropped."))
+        }
+        Ok(_) => Err(conflict("Its message is still in the outbox, on its way to other groups.")),
+        Err(error) if error.is_of_the_letter() && !error.is_retryable() => {
+            tracing::warn!(error = chain(&error), "dead letter not replayed");
+            Err(conflict(&sentence(&error.to_string())))
+        }
+        Err(error) => Err(failed(error).into()),
     }
 }
 
 #[handler]
 async fn discard(letters: Data<&Arc<Letters>>, id: Path<String>) -> poem::Result<StatusCode> {
-    match letters.discard(&read(&id)?).await.map_err(unavailable)? {
+    match letters.discard(&read(&id)?).await.map_err(failed)? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(absent().into()),
     }
@@ -99,9 +106,12 @@ fn conflict(detail: &str) -> poem::Error {
     Problem::new(StatusCode::CONFLICT, "conflict", detail).into()
 }
 
-fn unavailable(error: LettersError) -> Problem {
-    tracing::warn!(error = chain(&error), "dead letters not reached");
-    let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Try again in a moment.");
-    problem.retry_after = Some(1);
-    problem
+/// Whether it is worth asking again is all that is told; the log says why.
+fn failed(error: LettersError) -> Problem {
+    if error.is_retryable() {
+        tracing::warn!(error = chain(&error), "dead letters not reached");
+        return Problem::from_status(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(1);
+    }
+    tracing::error!(error = chain(&error), "dead letters cannot be had");
+    Problem::from_status(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -21,7 +21,7 @@ pub use flags::{Flags, parse_flags, split_flags};
 pub use load::Loaded;
 pub use parse::{Auth, LogFormat};
 pub use secret_url::SecretUrl;
-pub use settings::{Config, KEYS, Key};
+pub use settings::{Config, HOW_TO_SET, KEYS, Key};
 pub use sources::environment;
 pub use urls::{BusUrl, CacheUrl, DatabaseUrl, HistoryUrl};
 pub use values::{Origin, Setting};

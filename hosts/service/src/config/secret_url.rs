@@ -32,7 +32,7 @@ impl fmt::Debug for SecretUrl {
 
 /// Hides the password of a URL, and what follows a `?`, where drivers take passwords too.
 pub(super) fn masked(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let Some((scheme, rest)) = text.split_once("://") else { return masked_without_scheme(text) };
     // The last @: a password may have one that should have been escaped, and a ? or a / likewise.
     let Some((user, host)) = rest.rsplit_once('@') else {
         return format!("{scheme}://{}", without_query(rest));
@@ -42,6 +42,15 @@ pub(super) fn masked(text: &str) -> String {
     // Past a ? nobody can say whether the @ ends a password or is within a parameter, and then what follows is a part of a secret.
     let host = if user.contains('?') { "***".to_owned() } else { without_query(host) };
     format!("{scheme}://{name}{secret}@{host}")
+}
+
+/// Of a URL that was mistyped nobody can say what before the `@` is a password.
+fn masked_without_scheme(text: &str) -> String {
+    match text.rsplit_once('@') {
+        None => without_query(text),
+        Some((user, _)) if user.contains('?') => "***".to_owned(),
+        Some((_, host)) => format!("***@{}", without_query(host)),
+    }
 }
 
 fn without_query(text: &str) -> String {
@@ -69,6 +78,11 @@ mod tests {
             ("postgres://u@h/db?password=pa@ss", "postgres://u:***@***"),
             ("postgres://u:pa/s#s@h/db", "postgres://u:***@h/db"),
             ("http://localhost:5000", "http://localhost:5000"),
+            ("tbx:s3cret@db/tbx", "***@db/tbx"),
+            ("amqp:/tbx:s3cret@h", "***@h"),
+            ("redis:p@ss@cache?password=x", "***@cache?***"),
+            ("db/tbx?user=u&password=pa@ss", "***"),
+            ("db/tbx?password=x", "db/tbx?***"),
         ] {
             assert_eq!(masked(text), shown);
             assert_eq!(format!("{:?}", SecretUrl::new(text)), format!("SecretUrl({shown})"));

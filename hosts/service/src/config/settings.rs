@@ -19,6 +19,23 @@ pub struct Key {
     pub about: &'static str,
 }
 
+impl Key {
+    /// What it is for and what it is without anybody's doing, for a help text.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let about = self.about.trim();
+        if self.default.is_empty() {
+            about.to_owned()
+        } else {
+            format!("{about} [default: {}]", self.default)
+        }
+    }
+}
+
+/// Where else a setting may be written, for a help text.
+pub const HOW_TO_SET: &str =
+    "Every setting can also be a variable, TBX_API_LISTEN for --api-listen, or a line of tbx.toml.";
+
 /// Makes the struct, the list of keys and the reader from one line per setting.
 macro_rules! settings {
     ($($(#[doc = $about:literal])+ $name:ident: $type:ty = $default:literal, $parse:path;)+) => {

@@ -20,6 +20,7 @@ pub(super) fn write_value(text: &mut String, kind: Kind, name: &str, help: &str,
 /// Writes a family with one label and a series for each of its values.
 pub(super) fn write_by_label(
     text: &mut String,
+    kind: Kind,
     name: &str,
     help: &str,
     label: &str,
@@ -28,7 +29,7 @@ pub(super) fn write_by_label(
     if values.is_empty() {
         return;
     }
-    write_head(text, Kind::Gauge, name, help);
+    write_head(text, kind, name, help);
     for (of, value) in values {
         let _ = writeln!(text, "{name}{{{label}=\"{}\"}} {value}", escaped(of));
     }
@@ -53,8 +54,8 @@ mod tests {
     #[test]
     fn values_of_labels_are_escaped() {
         let mut text = String::new();
-        write_by_label(&mut text, "a", "What.", "b", &[("x\"\\\n".to_owned(), 0.5)]);
-        write_by_label(&mut text, "none", "What.", "b", &[]);
+        write_by_label(&mut text, Kind::Gauge, "a", "What.", "b", &[("x\"\\\n".to_owned(), 0.5)]);
+        write_by_label(&mut text, Kind::Gauge, "none", "What.", "b", &[]);
         write_value(&mut text, Kind::Counter, "c_total", "More.", 3.0);
         assert_eq!(
             text,

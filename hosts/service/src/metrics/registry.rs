@@ -32,6 +32,7 @@ pub struct Sample {
     name: &'static str,
     help: &'static str,
     value: f64,
+    kind: Kind,
     /// Which one of its family: a label and its text.
     which: Option<(&'static str, String)>,
 }
@@ -39,12 +40,17 @@ pub struct Sample {
 impl Sample {
     /// A number under the name of its family, in snake case with the unit; `help` says in one line what it is.
     pub const fn new(name: &'static str, help: &'static str, value: f64) -> Self {
-        Self { name, help, value, which: None }
+        Self { name, help, value, kind: Kind::Gauge, which: None }
     }
 
     /// A number of things.
     pub const fn count(name: &'static str, help: &'static str, count: u64) -> Self {
         Self::new(name, help, count as f64)
+    }
+
+    /// How many there were since the process began; `name` ends with `_total`.
+    pub const fn total(name: &'static str, help: &'static str, count: u64) -> Self {
+        Self { name, help, value: count as f64, kind: Kind::Counter, which: None }
     }
 
     /// Tells it apart from others of its family, which all have this label and come together.
@@ -133,13 +139,14 @@ impl Metrics {
         let build = [(env!("CARGO_PKG_VERSION").to_owned(), 1.0)];
         write_by_label(
             &mut text,
+            Kind::Gauge,
             "tbx_build_info",
             "Always 1; the label tells the version.",
             "version",
             &build,
         );
         let help = "What each health check says: 1 pass, 0.5 warn, 0 fail.";
-        write_by_label(&mut text, "tbx_health", help, "check", &self.shared.health.levels());
+        write_by_label(&mut text, Kind::Gauge, "tbx_health", help, "check", &self.shared.health.levels());
         for family in self.samples().await.chunk_by(|one, next| one.name == next.name) {
             write_family(&mut text, family);
         }
@@ -183,10 +190,10 @@ impl Metrics {
 }
 
 fn write_family(text: &mut String, family: &[Sample]) {
-    let Some(Sample { name, help, value, which }) = family.first() else { return };
-    let Some((label, _)) = which else { return write_value(text, Kind::Gauge, name, help, *value) };
+    let Some(Sample { name, help, value, kind, which }) = family.first() else { return };
+    let Some((label, _)) = which else { return write_value(text, *kind, name, help, *value) };
     let one = |sample: &Sample| Some((sample.which.as_ref()?.1.clone(), sample.value));
-    write_by_label(text, name, help, label, &family.iter().filter_map(one).collect::<Vec<_>>());
+    write_by_label(text, *kind, name, help, label, &family.iter().filter_map(one).collect::<Vec<_>>());
 }
 
 fn answer(text: String) -> Response {
@@ -221,6 +228,14 @@ mod tests {
         metrics.sample(move || std::future::ready(samples.to_vec()));
         let expected =
             "# HELP waiting What.\n# TYPE waiting gauge\nwaiting{group=\"a\"} 2\nwaiting{group=\"b\"} 2\n";
+        assert!(metrics.render().await.contains(expected));
+    }
+
+    #[tokio::test]
+    async fn what_only_grows_is_a_counter() {
+        let metrics = Metrics::new(Health::new());
+        metrics.sample(|| std::future::ready(vec![Sample::total("lost_total", "What.", 2)]));
+        let expected = "# HELP lost_total What.\n# TYPE lost_total counter\nlost_total 2\n";
         assert!(metrics.render().await.contains(expected));
     }
 }

@@ -98,7 +98,7 @@ impl Telemetry {
             spans: spans.clone(),
             logs: logs.as_ref().map(|provider| provider.logger("tbx")),
             scope: InstrumentationScope::builder("tbx").with_version(env!("CARGO_PKG_VERSION")).build(),
-            messaging: if matches!(config.bus_url, BusUrl::Memory) { "memory" } else { "rabbitmq" },
+            messaging: if matches!(config.bus_url, BusUrl::Amqp(_)) { "rabbitmq" } else { "memory" },
         };
         logging::begin(&config.log, config.log_format, Some(export))?;
         sampling::install(settings.sampler);

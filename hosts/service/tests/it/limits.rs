@@ -19,7 +19,7 @@ fn hello() -> Route {
 
 #[tokio::test]
 async fn a_request_that_never_ends_is_closed_after_the_header_timeout() {
-    let options = ServeOptions { header_timeout: Duration::from_millis(100), ..ServeOptions::default() };
+    let options = ServeOptions { header_timeout: Duration::from_millis(500), ..ServeOptions::default() };
     let server = Server::start(hello(), options);
     for beginning in ["GET / HT", "GET / HTTP/1.1\r\nhost: te", ""] {
         let mut client = server.connect().await;
@@ -30,7 +30,7 @@ async fn a_request_that_never_ends_is_closed_after_the_header_timeout() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_after_the_header_timeout() {
-    let options = ServeOptions { header_timeout: Duration::from_millis(100), ..ServeOptions::default() };
+    let options = ServeOptions { header_timeout: Duration::from_millis(500), ..ServeOptions::default() };
     let server = Server::start(hello(), options);
     let mut client = server.connect().await;
     assert_eq!(client.get("/").await.body, "hello");

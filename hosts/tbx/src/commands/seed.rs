@@ -72,7 +72,7 @@ const LAST_NAMES: [&str; 24] = [
 
 /// Creates the students through the use case, so that each leaves its event. Those that are there already, by their email, are left alone.
 pub(crate) async fn run(config: &Config, seed: Seed) -> Result<(), Failure> {
-    let storage = Storage::open(config, "tbx seed").await.map_err(|error| Failure::failed(&error))?;
+    let storage = Storage::open(config, "tbx seed").await?;
     let create = CreateStudentHandler::new(storage.students(), Arc::new(NoCache));
     let mut random = Rng::with_seed(seed.rng_seed);
     let (mut created, mut known) = (0_u64, 0_u64);

@@ -13,6 +13,8 @@ use tbx_service::{Config, Failure};
 #[derive(Debug)]
 pub(crate) struct DeadLetters {
     pub(crate) action: Action,
+    /// Whose letters, unless all that are known.
+    pub(crate) group: Option<String>,
     /// For programs.
     pub(crate) json: bool,
 }
@@ -31,31 +33,41 @@ pub(crate) enum Which {
     These(Vec<LetterId>),
 }
 
-pub(crate) async fn run(config: &Config, DeadLetters { action, json }: DeadLetters) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, wanted: DeadLetters) -> Result<(), Failure> {
+    let DeadLetters { action, group, json } = wanted;
+    let letters = match group {
+        Some(group) => Letters::of_group(config, &group).await?,
+        None => of_all(config, &action).await?,
+    };
+    match action {
+        Action::List => list(letters, json).await,
+        Action::Show(id) => show(letters, &id, json).await,
+        Action::Replay(which) => decide::replay(letters, which, json).await,
+        Action::Drop(ids) => decide::drop_for_good(letters, ids, json).await,
+    }
+}
+
+async fn of_all(config: &Config, action: &Action) -> Result<Letters, Failure> {
     if let DatabaseUrl::Sqlite(path) = &config.database_url
         && !path.exists()
     {
         let path = path.display();
         return Err(Failure::failed_because(format!("there is no {path}; there are no dead letters")));
     }
-    match action {
-        Action::List => list(config, json).await,
-        Action::Show(id) => show(config, &id, json).await,
-        Action::Replay(which) => decide::replay(config, which, json).await,
-        Action::Drop(ids) => decide::drop_for_good(config, ids, json).await,
-    }
+    Ok(match action {
+        Action::List | Action::Show(_) => Letters::to_look_at(config).await?,
+        Action::Replay(_) | Action::Drop(_) => Letters::to_decide_about(config).await?,
+    })
 }
 
-async fn list(config: &Config, json: bool) -> Result<(), Failure> {
-    let letters = Letters::to_look_at(config).await.map_err(|error| Failure::failed(&error))?;
+async fn list(letters: Letters, json: bool) -> Result<(), Failure> {
     let listed = letters.list().await;
     letters.close().await;
     let listed = listed.map_err(|error| Failure::failed(&error))?;
     print(&if json { render::list_as_json(&listed) } else { render::table(&listed) })
 }
 
-async fn show(config: &Config, id: &LetterId, json: bool) -> Result<(), Failure> {
-    let letters = Letters::to_look_at(config).await.map_err(|error| Failure::failed(&error))?;
+async fn show(letters: Letters, id: &LetterId, json: bool) -> Result<(), Failure> {
     let found = letters.find(id).await;
     letters.close().await;
     let letter = found

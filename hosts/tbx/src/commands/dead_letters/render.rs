@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
-use tbx_backends::{Letter, LetterId};
+use tbx_backends::Letter;
 
 /// Longest reason shown in the table.
 const DETAIL_CHARS: usize = 60;
@@ -78,7 +78,7 @@ pub(super) fn one_as_json(letter: &Letter) -> String {
 
 fn object(letter: &Letter) -> Value {
     json!({
-        "id": id_as_json(&letter.id),
+        "id": letter.id.to_string(),
         "messageId": letter.message_id,
         "type": letter.kind,
         "channel": letter.channel,
@@ -89,14 +89,6 @@ fn object(letter: &Letter) -> Value {
         "detail": letter.detail,
         "diedAt": letter.died_at.map(|_| died_at(letter)),
     })
-}
-
-/// A number stays one.
-pub(super) fn id_as_json(id: &LetterId) -> Value {
-    match id {
-        LetterId::Stored(number) => (*number).into(),
-        LetterId::Queued { .. } => id.to_string().into(),
-    }
 }
 
 /// A broker does not tell it.

@@ -9,15 +9,19 @@ mod telemetry;
 
 use std::io::Write as _;
 
-use tbx_service::{Config, ConfigError, Failure};
+use tbx_service::{Config, ConfigError, Failure, chain};
 
 use self::finding::Finding;
 
 /// Prints a line for each check.
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
-    let together = match config.check_together() {
+    let usable = match tbx_backends::check_urls(config) {
+        Ok(()) => config.check_together().map_err(|error| error.to_string()),
+        Err(error) => Err(chain(&error)),
+    };
+    let together = match usable {
         Ok(()) => Finding::ok("configuration", "every setting can be used; `tbx config` shows them"),
-        Err(error) => Finding::fail("configuration", error.to_string(), "change the setting"),
+        Err(why) => Finding::fail("configuration", why, "change the setting"),
     };
     let (database, owner) = storage::database(config).await;
     let mut findings = vec![together, database, storage::history(config).await];
