@@ -88,7 +88,8 @@ test('a topic chooses the kind of change', async (t) => {
   await students.change(first.id, { firstName: 'Changed' });
   for (const { id } of [second, first]) await students.remove(id);
   await client.has(2);
-  assert.deepEqual(client.data.map(({ student }) => student.id), [second.id, first.id]);
+  // Events of different students keep no order among each other.
+  assert.deepEqual(client.data.map(({ student }) => student.id).sort(), [first.id, second.id].sort());
 });
 
 test('a client that reads a list and streams from its position misses nothing and sees nothing twice', async (t) => {
@@ -100,8 +101,7 @@ test('a client that reads a list and streams from its position misses nothing an
   late.push(await students.create());
   const known = () => client.data.map(({ student }) => student.id).filter((id) => id !== early.id);
   await until('the later students', () => known().length === late.length, { state: known });
-  // The position is read before the list, so the newest of the list may come once more: clients compare versions. Events of different students
-  // keep no order among each other.
+  // The position is read before the list, so the newest of the list may come once more: clients compare versions.
   assert.deepEqual(known().sort(), late.map(({ id }) => id).sort());
 });
 
@@ -119,7 +119,7 @@ test('students written while the connection is cut again and again are all told 
   const written = [];
   let writing = true;
   const writer = async () => {
-    while (writing && written.length < 400) {
+    while (writing && written.length < 2_000) {
       const { id } = await students.create();
       await students.change(id, { firstName: 'Second' });
       await students.remove(id);

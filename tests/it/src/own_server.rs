@@ -1,5 +1,6 @@
 //! A server that is one test's alone, for what it must not do to those of others.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -40,10 +41,13 @@ impl OwnServer {
         // The user that PostgreSQL runs as must come through to its own folder.
         let passable = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o711);
         std::fs::set_permissions(own.folder.path(), passable).unwrap();
-        // The server keeps what it inherits, so its output cannot be waited for.
+        // The server keeps what it inherits, so the end of a pipe cannot be waited for.
+        let said = own.folder.path().join("said");
         let mut command = own.script(action);
-        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-        assert!(status.success(), "{} {action}: {status}", server.name());
+        command.stdout(Stdio::null()).stderr(File::create(&said).unwrap());
+        let status = command.status().unwrap();
+        let said = std::fs::read_to_string(said).unwrap();
+        assert!(status.success(), "{} {action}: {status}\n{said}", server.name());
         own
     }
 

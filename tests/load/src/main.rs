@@ -13,33 +13,32 @@ use std::process::ExitCode;
 
 use crate::report::Report;
 
+type Benchmark = fn(&mut Report);
+
+/// In the order in which they run.
+const BENCHMARKS: [(&str, Benchmark); 8] = [
+    ("idle", idle::run),
+    ("topics", topics::run),
+    ("stalled", stalled::run),
+    ("publishing", publishing::run),
+    ("outbox", outbox::run),
+    ("backlog", outbox::run_backlog),
+    ("latency", latency::run),
+    ("servers", latency::run_through_servers),
+];
+
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    let names = BENCHMARKS.map(|(name, _)| name);
+    if let Some(unknown) = wanted.iter().find(|wanted| !names.contains(&wanted.as_str())) {
+        eprintln!("{unknown} is no benchmark; there are {}", names.join(", "));
+        return ExitCode::from(2);
+    }
     let mut report = Report::default();
-    if runs("idle") {
-        idle::run(&mut report);
-    }
-    if runs("topics") {
-        topics::run(&mut report);
-    }
-    if runs("stalled") {
-        stalled::run(&mut report);
-    }
-    if runs("publishing") {
-        publishing::run(&mut report);
-    }
-    if runs("outbox") {
-        outbox::run(&mut report);
-    }
-    if runs("backlog") {
-        outbox::run_backlog(&mut report);
-    }
-    if runs("latency") {
-        latency::run(&mut report);
-    }
-    if runs("servers") {
-        latency::run_through_servers(&mut report);
+    for (name, run) in BENCHMARKS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            run(&mut report);
+        }
     }
     report.finish()
 }

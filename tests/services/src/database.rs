@@ -64,7 +64,13 @@ impl Database {
     /// Where it is, through a relay.
     #[must_use]
     pub fn url_through(&self, relay: &Relay) -> String {
-        self.server.at(relay.address(), &self.name)
+        self.url_at(relay.address())
+    }
+
+    /// Where it is, through something that listens at an address.
+    #[must_use]
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        self.server.at(address, &self.name)
     }
 
     /// Runs a statement in it, as the user of the test URL.

@@ -17,6 +17,7 @@ pub use database::Database;
 pub use keyspace::Keyspace;
 pub use relay::Relay;
 pub use tls::{Authority, TlsRelay};
+pub use url::with_credentials;
 pub use vhost::Vhost;
 
 /// The value of a variable that names a server.

@@ -26,6 +26,8 @@ struct Control {
     /// Raised to end every connection there is.
     cuts: watch::Sender<u64>,
     held: watch::Sender<bool>,
+    /// What a client must not say for now.
+    held_word: watch::Sender<Option<&'static str>>,
     refuses: watch::Sender<bool>,
     delay_ms: AtomicU64,
     connections: watch::Sender<usize>,
@@ -50,6 +52,7 @@ impl Relay {
         let control = Arc::new(Control {
             cuts: watch::Sender::new(0),
             held: watch::Sender::new(false),
+            held_word: watch::Sender::new(None),
             refuses: watch::Sender::new(false),
             delay_ms: AtomicU64::new(0),
             connections: watch::Sender::new(0),
@@ -99,9 +102,15 @@ impl Relay {
         self.control.held.send_replace(true);
     }
 
+    /// Holds back what clients send as soon as this word is in it, on that connection alone. The word must come in one piece, as small commands do.
+    pub fn hold_requests(&self, word: &'static str) {
+        self.control.held_word.send_replace(Some(word));
+    }
+
     /// Forwards again, also what was held back.
     pub fn release(&self) {
         self.control.held.send_replace(false);
+        self.control.held_word.send_replace(None);
     }
 
     /// Lets everything wait for so long in each direction.
@@ -165,8 +174,9 @@ async fn accept(listener: TcpListener, upstream: SocketAddr, control: Arc<Contro
             continue;
         }
         let counted = Counted::new(&control);
+        // Before it runs: a cut must not miss a connection that was accepted.
+        let mut cuts = control.cuts.subscribe();
         connections.spawn(async move {
-            let mut cuts = counted.0.cuts.subscribe();
             tokio::select! {
                 // However it ends, both sockets are closed.
                 _ = cuts.changed() => {}
@@ -203,11 +213,11 @@ async fn forward(client: TcpStream, upstream: SocketAddr, control: &Control) -> 
     from_client.read_exact(&mut first).await?;
     pass(control).await;
     to_server.write_all(&first).await?;
-    let up = copy(from_client, to_server, control);
+    let up = copy(from_client, to_server, control, Some(&control.held_word));
     if &first == b"AMQP" {
         tokio::try_join!(up, copy_frames(from_server, to_client, control)).map(drop)
     } else {
-        tokio::try_join!(up, copy(from_server, to_client, control)).map(drop)
+        tokio::try_join!(up, copy(from_server, to_client, control, None)).map(drop)
     }
 }
 
@@ -226,11 +236,17 @@ async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     control: &Control,
+    held_word: Option<&watch::Sender<Option<&'static str>>>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let count = from.read(&mut buffer).await?;
         pass(control).await;
+        if let Some(held_word) = held_word {
+            let says = |word: &str| buffer[..count].windows(word.len()).any(|said| said == word.as_bytes());
+            // The sender lives as long as the control.
+            let _ = held_word.subscribe().wait_for(|word| !word.is_some_and(says)).await;
+        }
         if count == 0 {
             return to.shutdown().await;
         }

@@ -45,3 +45,44 @@ impl Url {
         format!("{}://{}{}/{path}", self.scheme, self.credentials, self.authority)
     }
 }
+
+/// The same URL with another password, and with another user if one is given.
+///
+/// # Panics
+///
+/// When that changes nothing, or there are no credentials in it.
+#[must_use]
+pub fn with_credentials(url: &str, user: Option<&str>, password: &str) -> String {
+    let old = Url::parse(url);
+    let user = user.unwrap_or_else(|| old.user_and_password().0);
+    let new = url.replacen(&format!("://{}", old.credentials), &format!("://{user}:{password}@"), 1);
+    assert!(!old.credentials.is_empty() && new != url, "the URL of a test server: no credentials to replace");
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_credentials;
+
+    #[test]
+    fn credentials_give_way_to_others_whatever_they_are() {
+        let url = "postgres://root:p@ss@db:5432/app?note=root:p@ss@";
+        for (user, new) in [(None, "root:x@"), (Some("me"), "me:x@")] {
+            let expected = format!("postgres://{new}db:5432/app?note=root:p@ss@");
+            assert_eq!(with_credentials(url, user, "x"), expected);
+        }
+        assert_eq!(with_credentials("redis://:tbx@cache", None, "x"), "redis://:x@cache");
+    }
+
+    #[test]
+    #[should_panic(expected = "no credentials to replace")]
+    fn a_url_without_credentials_is_not_taken_for_one_with_others() {
+        let _ = with_credentials("redis://cache/1", None, "x");
+    }
+
+    #[test]
+    #[should_panic(expected = "no credentials to replace")]
+    fn credentials_that_are_the_same_are_no_others() {
+        let _ = with_credentials("redis://:x@cache/1", None, "x");
+    }
+}

@@ -99,6 +99,17 @@ impl Vhost {
         self.ask("DELETE", &format!("/api/policies/{}/test", self.name), "");
     }
 
+    /// Lets the user of the test URL publish to `exchange` only what has a topic that matches a regular expression.
+    ///
+    /// # Panics
+    ///
+    /// When the broker refuses it.
+    pub fn allow_topics(&self, exchange: &str, pattern: &str) {
+        let (user, _) = self.broker.user_and_password();
+        let body = format!(r#"{{"exchange":"{exchange}","write":"{pattern}","read":".*"}}"#);
+        self.ask("PUT", &format!("/api/topic-permissions/{}/{user}", self.name), &body);
+    }
+
     /// Deletes a queue, as an operator may.
     ///
     /// # Panics

@@ -7,7 +7,7 @@ use tbx_it::{Client, Places, Setup, Tbx, eventually, within};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long a student may take to be worked off while the workers are in trouble: a worker takes over, and the next one starts.
-const FLOWING: Duration = Duration::from_secs(10);
+const FLOWING: Duration = Duration::from_secs(30);
 
 /// A worker that is started again whenever it ends, as by whoever looks after processes.
 fn keep_running(setup: &Setup, point: &'static str) -> AbortOnDropHandle<()> {

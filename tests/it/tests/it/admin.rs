@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tbx_it::{Answer, Client, Tbx};
 
-use crate::letters::{database, given_up, run};
+use crate::letters::{database, forbid_second, given_up, run};
 use crate::support::{at_rest, problem};
 
 const LETTERS: &str = "/admin/dead-letters";
@@ -115,5 +115,26 @@ async fn beside_the_running_worker_letters_are_replayed_and_dropped_each_once() 
     assert!(told["detail"].as_str().unwrap().contains("dropped"), "{told}");
     // The command sees what the route left.
     let listed = run(&setup, &["list", "--json"]).await.json();
-    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &json!(3)));
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &json!("3")));
+}
+
+#[tokio::test]
+async fn what_no_repetition_changes_is_not_told_to_come_back() {
+    let setup = given_up(2).await;
+    forbid_second(&setup).await;
+    let tbx = setup.start().await;
+    let refused = ask(&tbx, Method::POST, "/2/replay").await;
+    let told = problem(&refused, 409, "conflict");
+    assert!(told["detail"].as_str().unwrap().starts_with("A rule of the database forbids it"), "{told}");
+    assert_eq!(refused.header("retry-after"), "");
+    assert_eq!(ask(&tbx, Method::POST, "/1/replay").await.status, 200, "others are not concerned");
+    assert_eq!(ids(&ask(&tbx, Method::GET, "").await.json()), ["2"]);
+
+    let pool = database(&setup).await;
+    sqlx::query("ALTER TABLE tbx_dead_letters RENAME TO test_elsewhere").execute(&pool).await.unwrap();
+    pool.close().await;
+    let broken = ask(&tbx, Method::GET, "").await;
+    let told = problem(&broken, 500, "internal");
+    assert_eq!(broken.header("retry-after"), "");
+    assert!(!told.to_string().contains("tbx_dead_letters"), "{told}");
 }

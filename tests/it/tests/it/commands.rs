@@ -4,7 +4,7 @@ use std::process::Output;
 
 use http::Method;
 use serde_json::json;
-use tbx_it::{Client, Setup, within};
+use tbx_it::{Client, Places, Setup, within};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
@@ -69,6 +69,55 @@ async fn what_cannot_be_used_is_named_with_a_remedy() {
     let file = Setup::new();
     std::fs::write(file.folder().join("tbx.toml"), "keep_alife = \"1s\"\n").unwrap();
     refused(&file, &[], &["tbx.toml", "keep_alife", "keep_alive"]).await;
+}
+
+#[tokio::test]
+async fn a_url_that_cannot_be_used_whatever_answers_there_is_wrong_configuration() {
+    let cases = [
+        ("TBX_DATABASE_URL", "postgres://role@host", "names no database"),
+        ("TBX_BUS_URL", "amqp://host?hartbeat=1", "`hartbeat`"),
+        ("TBX_BUS_URL", "amqps://host?cacertfile=/not/there.pem", "/not/there.pem"),
+        ("TBX_CACHE_URL", "redis://host:notaport", "redis://host:6379"),
+        ("TBX_HISTORY_URL", "rediss://host?cacertfile=/not/there.pem", "/not/there.pem"),
+    ];
+    for (variable, url, fault) in cases {
+        let setup = Setup::new().with(variable, url);
+        refused(&setup, &[], &[variable, fault]).await;
+        let (code, shown, told) = run(&setup, &["config"]).await;
+        assert_eq!(code, Some(2), "{told}");
+        assert!(told.contains(variable) && told.contains(fault), "{told}");
+        assert!(shown.contains(&format!("({variable})")), "it is shown where the value comes from: {shown}");
+    }
+    let setup = Setup::new()
+        .with("TBX_DATABASE_URL", "postgres://role@localhost/tbx")
+        .with("TBX_BUS_URL", "amqp://localhost")
+        .with("TBX_CACHE_URL", "redis://localhost:notaport");
+    for host in ["api", "worker"] {
+        refused(&setup, &[host], &["TBX_CACHE_URL"]).await;
+    }
+}
+
+#[tokio::test]
+async fn each_program_tells_how_it_is_used_and_which_version_it_is() {
+    let setup = Setup::new();
+    for program in ["tbx", "tbx-api", "tbx-worker", "tbx-notifier"] {
+        for (argument, told) in [
+            ("--help", "--database-url <VALUE>"),
+            ("-h", "--api-listen <VALUE>"),
+            ("--version", program),
+            ("-V", env!("CARGO_PKG_VERSION")),
+        ] {
+            let mut command = setup.command_of(program, &[argument]);
+            let output = within("the command ends", command.output()).await.unwrap();
+            let stdout = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(
+                (output.status.code(), output.stderr.len()),
+                (Some(0), 0),
+                "{program} {argument}: {stdout}"
+            );
+            assert!(stdout.contains(told), "{program} {argument}: {stdout}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -141,6 +190,19 @@ async fn migrate_status_tells_what_is_missing_and_migrate_applies_it() {
     let (code, stdout, stderr) = run(&setup, &["migrate", "status"]).await;
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.lines().count() >= 2 && stdout.lines().all(|line| line.ends_with("applied")), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beside_a_shared_database_migrate_leaves_the_history_to_its_notifier() {
+    let places = Places::new().await;
+    let setup = places.setup().with("TBX_HISTORY_URL", "sqlite:history.db");
+    let (code, stdout, stderr) = run(&setup, &["migrate"]).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("Each notifier migrates its own history"), "{stdout}");
+    assert!(!setup.folder().join("history.db").exists());
+    let _owner = setup.start_host("notifier").await;
+    let (code, _, stderr) = run(&setup, &["migrate"]).await;
+    assert_eq!(code, Some(0), "beside the notifier that owns the history: {stderr}");
 }
 
 #[tokio::test]

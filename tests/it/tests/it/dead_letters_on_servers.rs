@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::{Value, json};
+use tbx_bus::rabbitmq::{Exchange, RabbitMq, RabbitOptions};
+use tbx_bus::{Message, Publisher as _, Topic};
+use tbx_core::published::{NOTIFICATIONS_CHANNEL, NOTIFIER_GROUP};
 use tbx_it::{Answer, Client, EventStream, Places, Setup, Tbx, eventually};
 
 use crate::audit::Audit;
@@ -11,7 +14,7 @@ use crate::letters::run;
 use crate::support::{CHANGES, at_rest, connected, created, id, next, nth, problem};
 
 /// How long a student may take to be worked off while others are in trouble.
-const FLOWING: Duration = Duration::from_secs(5);
+const FLOWING: Duration = Duration::from_secs(15);
 
 async fn admin(worker: &Tbx, method: Method, path: &str) -> Answer {
     let path = format!("/admin/dead-letters{path}");
@@ -127,7 +130,7 @@ async fn a_message_that_the_broker_never_takes_is_a_letter_of_the_database_and_h
         "{letter}"
     );
     assert_eq!(letter["group"], "", "no group has had it");
-    let number = letter["id"].to_string();
+    let number = letter["id"].as_str().unwrap();
     let shown = admin(&worker, Method::GET, &format!("/{number}")).await.json();
     assert_eq!((&shown["id"], &shown["detail"]), (&json!(number), &letter["detail"]), "{shown}");
     assert_eq!(admin(&worker, Method::DELETE, &format!("/{number}")).await.status, 204);
@@ -152,7 +155,7 @@ async fn a_letter_of_the_database_too_is_replayed_to_its_group_alone() {
         .await;
     let (api, _worker) = (setup.start_host("api").await, setup.start_host("worker").await);
     let letter = the_letter(&setup).await;
-    let replayed = run(&setup, &["replay", &letter["id"].to_string()]).await;
+    let replayed = run(&setup, &["replay", letter["id"].as_str().unwrap()]).await;
     assert_eq!(replayed.code, Some(0), "{}", replayed.stdout);
     assert_eq!(at_rest(api.address("api"), "1").await.json()["updates"], 1);
     let mark = flows(&api, 1).await;
@@ -161,5 +164,60 @@ async fn a_letter_of_the_database_too_is_replayed_to_its_group_alone() {
         audit.times(letter["messageId"].as_str().unwrap()),
         0,
         "a replay is for the group that gave it up"
+    );
+}
+
+/// The group of a notifier with a history of its own, as its numbers name it.
+async fn own_group(notifier: &Tbx) -> String {
+    let begin = format!("tbx_group_dead{{group=\"{NOTIFIER_GROUP}.");
+    eventually("the notifier names its group", || async {
+        let metrics = notifier.notifier().get("/metrics").await.unwrap();
+        let text = String::from_utf8_lossy(&metrics.body).into_owned();
+        let epoch = text.split_once(&begin).and_then(|(_, rest)| rest.split_once('"'));
+        epoch.map(|(epoch, _)| format!("{NOTIFIER_GROUP}.{epoch}")).ok_or(text)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_letters_of_a_notifier_with_a_history_of_its_own_are_reached_by_its_group() {
+    let places = Places::new().await;
+    let setup = places.migrated().await.with("TBX_HISTORY_URL", "sqlite:history.db");
+    let notifier = setup.start_host("notifier").await;
+    let group = own_group(&notifier).await;
+    // What is no text can be no notification.
+    let rabbit = RabbitMq::start(RabbitOptions::new(&places.vhost.url()).unwrap());
+    let message = Message::new(Topic::new("test.bytes").unwrap(), "Bytes", vec![0xff_u8]);
+    let name = format!("{group}:{}", message.id());
+    let bus = rabbit.bus(Exchange::new(NOTIFICATIONS_CHANNEL).unwrap());
+    bus.publish(message).await.unwrap().accepted().await.unwrap();
+    rabbit.close().await;
+
+    let letter = eventually("it is given up", || async {
+        let listed = run(&setup, &["--group", &group, "list", "--json"]).await.json();
+        match listed.as_array().unwrap().as_slice() {
+            [letter] => Ok(letter.clone()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let channel = &letter["channel"];
+    assert_eq!(
+        (&letter["id"], channel, &letter["group"]),
+        (&json!(name), &json!("notifications"), &json!(group))
+    );
+    assert_eq!(
+        run(&setup, &["list"]).await.stdout,
+        "There are no dead letters.\n",
+        "nobody else knows of it"
+    );
+    let dropped = run(&setup, &["drop", &name, "--group", &group]).await;
+    assert_eq!((dropped.code, dropped.stdout), (Some(0), format!("{name}: dropped\n")));
+    let slip = run(&setup, &["list", "--group", "tbx.notifier.0"]).await;
+    assert_eq!(slip.code, Some(1), "{}", slip.stdout);
+    assert!(
+        slip.stderr.contains("`tbx.notifier.0`") && slip.stderr.contains("check its name"),
+        "{}",
+        slip.stderr
     );
 }

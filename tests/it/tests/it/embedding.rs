@@ -57,7 +57,9 @@ async fn the_program_of_the_front_page_serves_events_with_few_lines_and_few_depe
     let folder = crate_of_somebody.path();
     // Kept between runs, beside what the workspace builds.
     let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("somebody-elses");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Held until the program is built, so that nobody else gets it.
+    let place = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = place.local_addr().unwrap().port();
     let program = front_page_program(&root);
     assert!(program.lines().filter(|line| !line.is_empty()).count() <= MOST_LINES, "{program}");
     std::fs::create_dir(folder.join("src")).unwrap();
@@ -70,6 +72,7 @@ async fn the_program_of_the_front_page_serves_events_with_few_lines_and_few_depe
     assert!(count <= MOST_DEPENDENCIES, "{count} dependencies");
 
     let program = target.join("debug/somebody-elses");
+    drop(place);
     let _running = Command::new(program).kill_on_drop(true).stdin(Stdio::null()).spawn().unwrap();
     let address = ([127, 0, 0, 1], port).into();
     let mut stream = eventually("the program answers", || async {

@@ -19,11 +19,11 @@ const OF_THE_BROKER: [&str; 12] = [
     "tbx_bus_connected",
     "tbx_bus_waiting",
     "tbx_bus_unconfirmed",
-    "tbx_bus_confirmed",
-    "tbx_bus_returned",
-    "tbx_bus_refused",
-    "tbx_bus_unanswered",
-    "tbx_bus_disconnected",
+    "tbx_bus_confirmed_total",
+    "tbx_bus_returned_total",
+    "tbx_bus_refused_total",
+    "tbx_bus_unanswered_total",
+    "tbx_bus_disconnected_total",
     "tbx_group_waiting{group=\"tbx.worker\"}",
     "tbx_group_consumers{group=\"tbx.notifier\"}",
     "tbx_group_dead{group=\"tbx.worker\"}",
@@ -109,14 +109,14 @@ async fn each_host_shows_its_gauges_and_they_move_with_what_happens() {
     assert_eq!(at_rest(api.address("api"), &id(&student)).await.json()["updates"], 4);
 
     // The connection is lost, and comes back.
-    let lost = series(&api, "api").await["tbx_bus_disconnected"];
+    let lost = series(&api, "api").await["tbx_bus_disconnected_total"];
     broker.refuse();
     broker.cut().await;
     shows(&api, "api", "tbx_bus_connected", idle).await;
     shows(&api, "api", "tbx_health{check=\"bus\"}", |level| level == 0.5).await;
     broker.accept();
     shows(&api, "api", "tbx_bus_connected", |connected| connected == 1.0).await;
-    shows(&api, "api", "tbx_bus_disconnected", |count| count > lost).await;
+    shows(&api, "api", "tbx_bus_disconnected_total", |count| count > lost).await;
 
     // Nobody works: the queue fills, and empties for the next worker.
     drop(worker);
@@ -128,7 +128,7 @@ async fn each_host_shows_its_gauges_and_they_move_with_what_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_host_pushes_the_same_gauges_to_a_collector() {
+async fn each_host_pushes_the_same_numbers_to_a_collector() {
     let collector = Collector::start(StatusCode::OK).await;
     let places = Places::new().await;
     let setup = places
@@ -150,9 +150,14 @@ async fn each_host_pushes_the_same_gauges_to_a_collector() {
                         |(resource, _): &&(std::sync::Arc<_>, _)| of(resource) == format!("tbx-{service}");
                     let mut pushed = received.metrics.iter().filter(is_of).map(|(_, metric)| metric);
                     pushed.find_map(|metric| {
-                        let Some(Data::Gauge(gauge)) = &metric.data else { return None };
-                        let mut points = gauge.data_points.iter();
-                        let point = points.find(|point| {
+                        let points = match metric.data.as_ref()? {
+                            Data::Gauge(gauge) if !family.ends_with("_total") => &gauge.data_points,
+                            Data::Sum(sum) if family.ends_with("_total") && sum.is_monotonic => {
+                                &sum.data_points
+                            }
+                            _ => return None,
+                        };
+                        let point = points.iter().find(|point| {
                             label.is_none_or(|(key, text)| attribute(&point.attributes, key) == text)
                         })?;
                         let unit = if family.ends_with("_seconds") { "s" } else { "" };

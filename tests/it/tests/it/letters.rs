@@ -46,6 +46,15 @@ pub(crate) async fn given_up(count: u32) -> Setup {
     setup
 }
 
+/// Has the database refuse that the second letter goes back into the outbox, and no other.
+pub(crate) async fn forbid_second(setup: &Setup) {
+    let pool = database(setup).await;
+    let forbid = "CREATE TRIGGER test_forbids BEFORE INSERT ON tbx_outbox BEGIN \
+        SELECT RAISE(ABORT, 'test_forbids') WHERE NEW.message_id = (SELECT message_id FROM tbx_dead_letters WHERE id = 2); END";
+    sqlx::query(forbid).execute(&pool).await.unwrap();
+    pool.close().await;
+}
+
 /// The database of a setup.
 pub(crate) async fn database(setup: &Setup) -> SqlitePool {
     let options = SqliteConnectOptions::new().filename(setup.folder().join("data/tbx.db"));

@@ -4,12 +4,14 @@
 mod admin;
 mod audit;
 mod bad_input;
+mod cache_on_servers;
 mod commands;
 mod conditions;
 mod crowd;
 mod dead_letters;
 mod dead_letters_on_servers;
 mod doctor;
+mod doctor_on_servers;
 mod documents;
 mod embedding;
 mod front;

@@ -8,7 +8,7 @@ use serde_json::json;
 use tbx_bus::rabbitmq::{Exchange, RabbitMq, RabbitOptions};
 use tbx_bus::{Group, Subscriber, TopicPattern};
 use tbx_it::{Client, Event, EventStream, Places, Tbx, eventually, within};
-use tbx_services::Relay;
+use tbx_services::{Relay, with_credentials};
 use tokio::task::JoinSet;
 
 use crate::support::{CHANGES, STUDENTS, ada, at_rest, created, nth, problem, refused};
@@ -102,7 +102,7 @@ async fn the_pages_of_the_notifier_reach_api_and_worker_where_each_is_a_process(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_url_that_only_a_person_can_mend_ends_the_start_at_once_with_the_remedy() {
     let places = Places::new().await;
-    let wrong = |url: &str| url.replacen("tbx:tbx@", "tbx:wrong@", 1).replacen("://:tbx@", "://:wrong@", 1);
+    let wrong = |url: &str| with_credentials(url, None, "wrong");
     let vhost = places.vhost.url().replace(places.vhost.name(), "absent");
     for (host, variable, url, remedy) in [
         ("api", "TBX_DATABASE_URL", wrong(&places.database.url()), "password"),

@@ -9,22 +9,13 @@ use super::system::System;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cutting_every_connection_loses_and_repeats_nothing() {
-    let mut turn = 0;
-    survive("every connection cut", async |system| {
-        cut(system, Server::ALL[turn % Server::ALL.len()]).await;
-        turn += 1;
-    })
-    .await;
+    survive("every connection cut", &Server::ALL, async |system, server| cut(system, server).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_go_silent_lose_and_repeat_nothing() {
-    let mut turn = 0;
-    survive("every connection silent for 3 s", async |system| {
-        silence(system, Server::ALL[turn % Server::ALL.len()]).await;
-        turn += 1;
-    })
-    .await;
+    let name = "every connection silent for 3 s";
+    survive(name, &Server::ALL, async |system, server| silence(system, server).await).await;
 }
 
 pub(super) async fn cut(system: &System, server: Server) {

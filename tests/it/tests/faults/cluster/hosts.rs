@@ -7,28 +7,18 @@ use super::system::{SLOTS, Slot, System};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killing_each_host_in_turn_loses_and_repeats_nothing() {
-    let mut turn = 0;
-    survive("kill -9 of each host", async |system| {
-        kill(system, SLOTS[turn % SLOTS.len()]).await;
-        turn += 1;
-    })
-    .await;
+    survive("kill -9 of each host", &SLOTS, async |system, slot| kill(system, slot).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_each_host_in_turn_loses_and_repeats_nothing() {
-    let mut turn = 0;
-    survive("SIGTERM of each host", async |system| {
-        stop(system, SLOTS[turn % SLOTS.len()]).await;
-        turn += 1;
-    })
-    .await;
+    survive("SIGTERM of each host", &SLOTS, async |system, slot| stop(system, slot).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_stands_still_past_its_lease_loses_and_repeats_nothing() {
-    survive("an api that stands still past its lease", async |system| stand_still(system, ("api", 0)).await)
-        .await;
+    let name = "an api that stands still past its lease";
+    survive(name, &[("api", 0)], async |system, slot| stand_still(system, slot).await).await;
 }
 
 pub(super) async fn kill(system: &mut System, slot: Slot) {

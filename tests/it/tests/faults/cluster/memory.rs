@@ -14,8 +14,8 @@ use super::system::{SLOTS, Slot, System};
 const SETTLED: Duration = Duration::from_secs(10 * 60);
 /// MiB an hour.
 const SLOPE: f64 = 1.0;
-/// Of this long the least counts: buffers come and go with connections, and what leaks does not go.
-const WINDOW: Duration = Duration::from_secs(5 * 60);
+/// Of each such part of the time the middle counts: threads and buffers come and go with connections, and what leaks does not go.
+const WINDOWS: u32 = 6;
 
 /// The history that the soak keeps, and the topics that notifiers remember of which nothing is kept.
 const KEPT: usize = 20_000 + 10_000;
@@ -38,12 +38,18 @@ pub(super) async fn fill(system: &System, length: Duration) {
     futures_util::future::join_all((0..AT_ONCE).map(publish)).await;
 }
 
+/// How many writes to begin with, as fast as they are answered: pools and buffers are as large as the greatest rush so far, and that is after an outage otherwise.
+pub(super) fn rush(length: Duration) -> usize {
+    if is_judged(length) { 3_000 } else { 50 }
+}
+
 /// Shorter, the first requests would be taken for a leak.
-fn is_judged(length: Duration) -> bool {
+pub(super) fn is_judged(length: Duration) -> bool {
     length >= 4 * SETTLED
 }
 
-/// The memory of the hosts that live as long as the test, without what is mapped from files.
+/// The memory of the hosts that live as long as the test: what the system has set aside for each, whether it was used yet or not. The buffers of a
+/// connection to RabbitMQ are used page by page for minutes after it was made, and what is resident grows with them each time.
 pub(super) struct Memory {
     begin: Instant,
     length: Duration,
@@ -58,7 +64,7 @@ impl Memory {
     pub(super) fn look(&mut self, system: &System) {
         let hours = self.begin.elapsed().as_secs_f64() / 3_600.0;
         for slot in SLOTS.into_iter().filter(|(_, number)| *number == 0) {
-            self.looks.push((slot, hours, resident(system.host(slot).id())));
+            self.looks.push((slot, hours, set_aside(system.host(slot).id())));
         }
     }
 
@@ -67,10 +73,15 @@ impl Memory {
         let slopes = SLOTS.into_iter().filter(|(_, number)| *number == 0).map(|slot| {
             let looks =
                 self.looks.iter().filter(|(of, ..)| *of == slot).map(|(_, hours, mib)| (*hours, *mib));
-            let floors = floors(looks);
-            let (first, last) = (floors[0].1, floors[floors.len() - 1].1);
-            let slope = slope(&floors);
-            println!("       {}: {first:.1} MiB, then {last:.1} MiB: {slope:+.2} MiB an hour", slot.0);
+            let middles = middles(looks, self.length / WINDOWS);
+            let (first, last) = (middles[0].1, middles[middles.len() - 1].1);
+            let slope = slope(&middles);
+            let all: Vec<_> = middles.iter().map(|(_, mib)| format!("{mib:.1}")).collect();
+            println!(
+                "       {}: {first:.1} MiB, then {last:.1} MiB: {slope:+.2} MiB an hour; middle of each window: {}",
+                slot.0,
+                all.join(" ")
+            );
             (slot, slope)
         });
         let slopes: Vec<_> = slopes.collect();
@@ -80,25 +91,28 @@ impl Memory {
     }
 }
 
-/// The least of each window once everything has settled; of all of them when that never was.
-fn floors(looks: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
-    let mut floors = BTreeMap::new();
+/// The median of each window once everything has settled; of all of them when that never was.
+fn middles(looks: impl Iterator<Item = (f64, f64)>, window: Duration) -> Vec<(f64, f64)> {
+    let length = window.as_secs_f64() / 3_600.0;
+    let mut windows: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for (hours, mib) in looks {
-        let window = (hours * 3_600.0 / WINDOW.as_secs_f64()) as u64;
-        let floor = floors.entry(window).or_insert(mib);
-        *floor = mib.min(*floor);
+        // The last look comes after the last fault, which may have taken longer than there was time.
+        windows.entry(((hours / length) as u64).min(u64::from(WINDOWS) - 1)).or_default().push(mib);
     }
-    let in_hours = |(window, mib): (u64, f64)| (window as f64 * WINDOW.as_secs_f64() / 3_600.0, mib);
-    let all: Vec<(f64, f64)> = floors.into_iter().map(in_hours).collect();
+    let middle = |(window, mut looks): (u64, Vec<f64>)| {
+        looks.sort_by(f64::total_cmp);
+        (window as f64 * length, looks[looks.len() / 2])
+    };
+    let all: Vec<(f64, f64)> = windows.into_iter().map(middle).collect();
     let settled: Vec<_> =
         all.iter().copied().filter(|(hours, _)| hours * 3_600.0 >= SETTLED.as_secs_f64()).collect();
     if settled.is_empty() { all } else { settled }
 }
 
-/// MiB.
-fn resident(process: u32) -> f64 {
+/// MiB, without what is mapped from files.
+fn set_aside(process: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmData:")).unwrap();
     let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib / 1_024.0
 }

@@ -27,17 +27,18 @@ fn length() -> Duration {
     Duration::from_secs(seconds.unwrap_or(10))
 }
 
-/// Brings a fault about again and again under writes, and compares what clients saw with what they were told. `fault` returns when it is over.
-async fn survive(name: &str, mut fault: impl AsyncFnMut(&mut System)) {
+/// Brings a fault about again and again under writes, to one target after the other and to each at least once, and compares what clients saw with what
+/// they were told. `fault` returns when it is over.
+async fn survive<T: Copy>(name: &str, targets: &[T], mut fault: impl AsyncFnMut(&mut System, T)) {
     let mut system = System::start().await;
     let traffic = Traffic::start_with(system.addresses(), PER_SECOND);
     traffic.reaches(100).await;
     let end = tokio::time::Instant::now() + length();
     let mut recoveries = Vec::new();
-    loop {
-        fault(&mut system).await;
+    for target in targets.iter().cycle() {
+        fault(&mut system, *target).await;
         recoveries.push(traffic.recovers().await);
-        if tokio::time::Instant::now() >= end {
+        if recoveries.len() >= targets.len() && tokio::time::Instant::now() >= end {
             break;
         }
     }

@@ -22,7 +22,8 @@ pub(super) async fn end(system: &System, server: Server, at_once: bool) {
 
 async fn goes_away(server: Server, at_once: bool) {
     let how = if at_once { "kill -9" } else { "SIGTERM" };
-    survive(&format!("{how} of {}", server.name()), async |system| end(system, server, at_once).await).await;
+    let name = format!("{how} of {}", server.name());
+    survive(&name, &[server], async |system, server| end(system, server, at_once).await).await;
 }
 
 macro_rules! goes_away {

@@ -30,6 +30,7 @@ pub(super) struct Traffic {
     addresses: Addresses,
     answered: Arc<Mutex<Answered>>,
     refused: Arc<AtomicUsize>,
+    hurry: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     writers: JoinSet<()>,
     watchers: Vec<Watcher>,
@@ -69,17 +70,18 @@ impl fmt::Display for Told {
 impl Traffic {
     /// At most so many writes a second in all.
     pub(super) fn start_with(addresses: Addresses, per_second: u64) -> Self {
-        let (answered, refused, stop) = (Arc::default(), Arc::default(), Arc::default());
+        let (answered, refused, hurry, stop) =
+            (Arc::default(), Arc::default(), Arc::<AtomicBool>::default(), Arc::default());
         let watchers = (0..WATCHERS).map(|number| Watcher::start(addresses.clone(), number)).collect();
         let mut writers = JoinSet::new();
         let pause = Duration::from_millis(1_000 * WRITERS / per_second);
         for number in 0..WRITERS {
             let (addresses, answered) = (addresses.clone(), Arc::clone(&answered));
-            let (refused, stop) = (Arc::clone(&refused), Arc::clone(&stop));
+            let (refused, hurry, stop) = (Arc::clone(&refused), Arc::clone(&hurry), Arc::clone(&stop));
             let turn = usize::try_from(number).unwrap();
-            writers.spawn(Writer { number, turn, pause, addresses, answered, refused, stop }.run());
+            writers.spawn(Writer { number, turn, pause, addresses, answered, refused, hurry, stop }.run());
         }
-        Self { addresses, answered, refused, stop, writers, watchers }
+        Self { addresses, answered, refused, hurry, stop, writers, watchers }
     }
 
     /// Waits until so many writes were answered.
@@ -89,6 +91,13 @@ impl Traffic {
             if answered >= writes { Ok(()) } else { Err(format!("{answered} of {writes}")) }
         })
         .await;
+    }
+
+    /// Lets the writers write as fast as they are answered, as after an outage, until so many writes were answered.
+    pub(super) async fn hurries_to(&self, writes: usize) {
+        self.hurry.store(true, Ordering::SeqCst);
+        self.reaches(writes).await;
+        self.hurry.store(false, Ordering::SeqCst);
     }
 
     /// How long it takes from now until a write is answered and every client has seen it.
@@ -280,6 +289,7 @@ struct Writer {
     addresses: Addresses,
     answered: Arc<Mutex<Answered>>,
     refused: Arc<AtomicUsize>,
+    hurry: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
 }
 
@@ -292,7 +302,9 @@ impl Writer {
             let body = json!({ "firstName": "Ada", "lastName": "Lovelace", "email": email });
             let mut id = None;
             for version in 1..=fastrand::u64(1..8) {
-                ticks.tick().await;
+                if !self.hurry.load(Ordering::SeqCst) {
+                    ticks.tick().await;
+                }
                 if self.stop.load(Ordering::SeqCst) {
                     return;
                 }
