@@ -32,6 +32,12 @@ impl Failure {
         Self { code: 2, message: chain(error) }
     }
 
+    /// It was asked for in a way that only words describe as wrong.
+    #[must_use]
+    pub fn usage_because(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+
     /// Tells the user, in the name of `program`.
     #[must_use]
     pub fn report(self, program: &str) -> ExitCode {

@@ -108,8 +108,13 @@ impl UnderWay {
             return None;
         }
         self.aborts.remove(&id);
-        let entry = self.entries.get(&id).cloned()?;
-        self.take(carried.unwrap_or(Carried::Refused { entry, delay: SWEEP }))
+        match carried {
+            Some(carried) => self.take(carried),
+            None => {
+                let entry = self.entries.get(&id).cloned()?;
+                self.take(Carried::Refused { entry, delay: SWEEP })
+            }
+        }
     }
 
     fn take(&mut self, carried: Carried) -> Option<Settlement> {

@@ -107,10 +107,11 @@ async fn what_should_be_looked_at_warns() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_cannot_be_read_is_one_failed_check() {
+async fn a_configuration_that_cannot_be_used_is_one_failed_check_and_wrong_use() {
     let (code, lines) = examined(&Setup::new().with("TBX_KEEP_ALIVE", "soon"), &[]).await;
-    assert_eq!((code, lines.len()), (Some(1), 1), "{lines:#?}");
+    assert_eq!((code, lines.len()), (Some(2), 1), "{lines:#?}");
     assert!(lines["configuration"].contains("TBX_KEEP_ALIVE: \"soon\""), "{lines:#?}");
-    let (_, lines) = examined(&Setup::new().with("TBX_BUS_URL", "none:"), &[]).await;
+    let (code, lines) = examined(&Setup::new().with("TBX_BUS_URL", "none:"), &[]).await;
+    assert_eq!(code, Some(2), "{lines:#?}");
     assert!(lines["configuration"].starts_with("fail") && lines.len() > 1, "{lines:#?}");
 }

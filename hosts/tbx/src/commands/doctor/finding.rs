@@ -31,6 +31,10 @@ impl Finding {
         Self { level: Level::Fail, name, detail: detail.into(), remedy: remedy.into() }
     }
 
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
     pub(super) fn is_failure(&self) -> bool {
         self.level == Level::Fail
     }

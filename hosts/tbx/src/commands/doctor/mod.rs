@@ -13,6 +13,9 @@ use tbx_service::{Config, ConfigError, Failure, chain};
 
 use self::finding::Finding;
 
+/// The check of what was configured, as far as nobody need be asked.
+const CONFIGURATION: &str = "configuration";
+
 /// Prints a line for each check.
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let usable = match tbx_backends::check_urls(config) {
@@ -20,8 +23,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
         Err(error) => Err(chain(&error)),
     };
     let together = match usable {
-        Ok(()) => Finding::ok("configuration", "every setting can be used; `tbx config` shows them"),
-        Err(why) => Finding::fail("configuration", why, "change the setting"),
+        Ok(()) => Finding::ok(CONFIGURATION, "every setting can be used; `tbx config` shows them"),
+        Err(why) => Finding::fail(CONFIGURATION, why, "change the setting"),
     };
     let (database, owner) = storage::database(config).await;
     let mut findings = vec![together, database, storage::history(config).await];
@@ -37,7 +40,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
 
 /// A configuration that cannot be read leaves nothing else to look at.
 pub(crate) fn without_configuration(error: &ConfigError) -> Result<(), Failure> {
-    tell(&[Finding::fail("configuration", error.to_string(), "correct it, then run doctor again")])
+    tell(&[Finding::fail(CONFIGURATION, error.to_string(), "correct it, then run doctor again")])
 }
 
 fn tell(findings: &[Finding]) -> Result<(), Failure> {
@@ -46,9 +49,13 @@ fn tell(findings: &[Finding]) -> Result<(), Failure> {
         // Nobody may be reading; the exit code still tells.
         let _ = writeln!(stdout, "{finding}");
     }
-    match findings.iter().filter(|finding| finding.is_failure()).count() {
-        0 => Ok(()),
-        1 => Err(Failure::failed_because("one check failed")),
-        failed => Err(Failure::failed_because(format!("{failed} checks failed"))),
-    }
+    let failed: Vec<_> = findings.iter().filter(|finding| finding.is_failure()).collect();
+    let told = match failed.len() {
+        0 => return Ok(()),
+        1 => "one check failed".to_owned(),
+        many => format!("{many} checks failed"),
+    };
+    // As with every command: whoever configured it is wrong, or something else is.
+    let is_wrong_use = failed.iter().any(|finding| finding.name() == CONFIGURATION);
+    Err(if is_wrong_use { Failure::usage_because(told) } else { Failure::failed_because(told) })
 }
