@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tbx_bus::{Backoff, TopicPattern};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -73,6 +74,8 @@ pub(super) struct Shared {
     /// Reaches every reader, whatever its patterns.
     everyone: Feed,
     pub(super) departures: Departures,
+    /// Told when the hub has heard of more of the history.
+    advanced: Notify,
     /// When readers last complained of the history.
     complained: Mutex<Option<Instant>>,
 }
@@ -95,6 +98,7 @@ impl Hub {
             closing: AtomicBool::new(false),
             everyone: Feed::new(TopicPattern::everything(), 0),
             departures: Departures::default(),
+            advanced: Notify::new(),
             complained: Mutex::new(None),
         }))
     }
@@ -128,6 +132,7 @@ impl Hub {
                     for entry in &entries {
                         fanning_out(entry).in_scope(|| self.0.window().push(entry));
                     }
+                    self.0.advanced.notify_waiters();
                 }
                 Err(error) => {
                     failures += 1;
@@ -241,6 +246,20 @@ impl Shared {
 
     pub(super) fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
+    }
+
+    /// Waits until the hub has heard of everything up to `offset`.
+    #[cfg(feature = "poll")]
+    pub(super) async fn hears_of(&self, offset: u64) {
+        loop {
+            // Registered before looking, so that what comes in between is not missed.
+            let mut advanced = std::pin::pin!(self.advanced.notified());
+            advanced.as_mut().enable();
+            if self.head() >= offset {
+                return;
+            }
+            advanced.await;
+        }
     }
 
     /// Logs that the history could not be read: once in a while, because thousands of readers may find that at once.

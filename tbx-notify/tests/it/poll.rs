@@ -44,6 +44,16 @@ async fn asking_again_with_next_misses_nothing_and_repeats_nothing() {
     assert_eq!(next, fixture.hub.head().to_string(), "what is of no interest is passed over");
 }
 
+#[tokio::test]
+async fn what_is_stored_when_a_client_asks_is_in_the_answer() {
+    let fixture = fixture(100, HubOptions::default());
+    let start = fixture.hub.head();
+    fixture.tell("a", 1).await;
+    assert_eq!(fixture.hub.head(), start, "the hub has not heard of it");
+    let (_, answer) = get(&fixture, &format!("/?after={start}")).await;
+    assert_eq!(answer["items"][0]["data"], 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_long_poll_answers_as_soon_as_there_is_something() {
     let fixture = fixture(100, HubOptions::default());
