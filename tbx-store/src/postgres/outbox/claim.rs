@@ -47,7 +47,7 @@ impl PgOutbox {
         wanted: &[(&str, usize)],
         now: DateTime<Utc>,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
-        let (lanes, under_way, holder) = {
+        let (lanes, under_way, holder, news) = {
             let hold = self.hold();
             if !hold.is_valid() {
                 let error =
@@ -67,19 +67,22 @@ impl PgOutbox {
                     Lane { owner, channel, wanted, from }
                 })
                 .collect();
-            (lanes, hold.under_way(), hold.holder())
+            (lanes, hold.under_way(), hold.holder(), hold.news())
         };
         if lanes.is_empty() {
             return Ok(Vec::new());
         }
         let mut connection = self.shared.work.take().await?;
-        let entries =
+        let (entries, found_all) =
             within("claiming messages", self.claim_on(&mut connection, holder, &lanes, under_way, now))
                 .await?;
         self.shared.work.give_back(connection).await;
+        let looked_everywhere = wanted.iter().all(|(_, wanted)| *wanted > 0);
+        self.hold().looked(news, found_all && looked_everywhere);
         Ok(entries)
     }
 
+    /// What may be handed over, and whether there is nothing else but what waits for that, or for what is under way.
     async fn claim_on(
         &self,
         connection: &mut PgConnection,
@@ -87,7 +90,7 @@ impl PgOutbox {
         lanes: &[Lane],
         under_way: Vec<i64>,
         now: DateTime<Utc>,
-    ) -> Result<Vec<OutboxEntry>, StoreError> {
+    ) -> Result<(Vec<OutboxEntry>, bool), StoreError> {
         let budget = |lane: &Lane| (lane.wanted + SLACK).min(MOST);
         let signed = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let rows = sqlx::query(include_str!("claim.sql"))
@@ -125,11 +128,14 @@ impl PgOutbox {
             };
             reaches.insert((lane, row.get(1)), reach);
         }
-        self.move_cursors(lanes, &chosen, &reaches, behind, budget);
-        self.take_up(connection, lanes, chosen).await
+        let came_to_the_end = self.move_cursors(lanes, &chosen, &reaches, behind, budget);
+        let found = chosen.len();
+        let entries = self.take_up(connection, lanes, chosen).await?;
+        let found_all = came_to_the_end && !behind && entries.len() == found;
+        Ok((entries, found_all))
     }
 
-    /// Where each lane goes on next time; wakes the relay when there may be more right away.
+    /// Where each lane goes on next time; wakes the relay when there may be more right away. Whether each lane came to its end.
     fn move_cursors(
         &self,
         lanes: &[Lane],
@@ -137,16 +143,17 @@ impl PgOutbox {
         reaches: &HashMap<(usize, bool), Reach>,
         behind: bool,
         budget: impl Fn(&Lane) -> usize,
-    ) {
+    ) -> bool {
         let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
         for (lane, _) in chosen {
             *taken.entry(&*lanes[*lane].channel).or_default() += 1;
         }
-        let mut more = false;
+        let (mut more, mut all_ended) = (false, true);
         let mut hold = self.hold();
         for (number, lane) in lanes.iter().enumerate() {
             let filled = taken.get(&*lane.channel).is_some_and(|taken| *taken >= lane.wanted);
             let mut cursor = lane.from.clone();
+            all_ended &= !filled;
             if filled {
                 // What was found beyond is found again.
                 for (_, row) in chosen.iter().filter(|(lane, _)| *lane == number) {
@@ -180,6 +187,7 @@ impl PgOutbox {
         if more {
             self.shared.appended.notify_one();
         }
+        all_ended && !more
     }
 
     /// Makes entries of rows and notes them as under way. That comes last: what is noted is handed over, or nobody would ever look at it again.

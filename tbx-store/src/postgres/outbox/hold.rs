@@ -2,12 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::FOREIGN;
 use crate::outbox::{OutboxEntry, Tidings};
+
+/// How long a look that found everything, but for what waits for messages under way, stands: beside what is told of, others insert rows and rows become due.
+const STANDS: Duration = Duration::from_millis(100);
 
 /// Estates, what is under way in them, and where the search for more goes on.
 #[derive(Debug, Default)]
@@ -28,6 +31,10 @@ pub(super) struct Hold {
     counted: HashSet<String>,
     cursors: HashMap<(Uuid, String), Cursor>,
     waits_for_others: bool,
+    /// Grows with each sign that there may be more to claim.
+    news: u64,
+    /// When a look found everything but what waits for messages under way, and of how much news it knew.
+    found_all: Option<(u64, Instant)>,
 }
 
 /// What a message under way was claimed as.
@@ -192,6 +199,28 @@ impl Hold {
         self.waits_for_others = waits;
     }
 
+    /// There may be more to claim.
+    pub(super) fn hear(&mut self) {
+        self.news += 1;
+    }
+
+    /// How much was heard so far, for a look that begins.
+    pub(super) fn news(&self) -> u64 {
+        self.news
+    }
+
+    /// A look that began after so much news has ended.
+    pub(super) fn looked(&mut self, news: u64, found_all: bool) {
+        self.found_all = found_all.then(|| (news, Instant::now()));
+    }
+
+    /// Whether another look would find nothing but what waited for a message under way: the last one found everything else a moment ago, and nothing was
+    /// heard since it began.
+    pub(super) fn is_exhausted(&self) -> bool {
+        let stands = |(news, at): (u64, Instant)| news == self.news && at.elapsed() < STANDS;
+        self.is_valid() && self.found_all.is_some_and(stands)
+    }
+
     pub(super) fn tidings(&mut self) -> Tidings {
         Tidings { lost: std::mem::take(&mut self.lost), left_behind: !self.deserted.is_empty() }
     }
@@ -213,6 +242,27 @@ mod tests {
     fn renewed(hold: &mut Hold, own: Uuid, epoch: i32) {
         let until = Instant::now() + Duration::from_secs(60);
         hold.renewed(own, HashMap::from([(own, epoch)]), HashSet::new(), until);
+    }
+
+    #[test]
+    fn what_was_heard_of_during_a_look_is_looked_for_after_it() {
+        let mut hold = Hold::default();
+        renewed(&mut hold, Uuid::new_v4(), 1);
+        assert!(!hold.is_exhausted(), "nobody has looked");
+        let news = hold.news();
+        hold.looked(news, true);
+        assert!(hold.is_exhausted());
+        hold.looked(news, false);
+        assert!(!hold.is_exhausted(), "something was left");
+
+        let news = hold.news();
+        hold.hear();
+        hold.looked(news, true);
+        assert!(!hold.is_exhausted());
+        hold.looked(hold.news(), true);
+        assert!(hold.is_exhausted());
+        hold.end();
+        assert!(!hold.is_exhausted(), "nothing is held");
     }
 
     #[test]

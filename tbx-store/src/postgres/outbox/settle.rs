@@ -11,6 +11,9 @@ use crate::outbox::{OutboxEntry, Settlement};
 use crate::postgres::{PgDeadLetters, store_error, within};
 use crate::{StoreError, StoreErrorKind};
 
+/// Up to how many rows it is worth asking what waits for them: of more, something does, or there is more to claim anyway.
+const FEW: usize = 16;
+
 /// Rows to delete, a column each.
 #[derive(Debug, Default)]
 struct Gone {
@@ -32,10 +35,10 @@ impl Gone {
 }
 
 impl PgOutbox {
-    /// Settles in one transaction; what is no longer held is left to whoever holds it now.
-    pub(super) async fn settle(&self, settlements: &[Settlement]) -> Result<(), StoreError> {
+    /// Settles in one transaction; what is no longer held is left to whoever holds it now. Whether something may have waited for it here.
+    pub(super) async fn settle(&self, settlements: &[Settlement]) -> Result<bool, StoreError> {
         if settlements.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let mut gone = Gone::default();
         let mut special = Vec::new();
@@ -48,13 +51,13 @@ impl PgOutbox {
             }
         }
         let mut connection = self.shared.work.take().await?;
-        within("settling", self.settle_on(&mut connection, &gone, &special)).await?;
+        let frees = within("settling", self.settle_on(&mut connection, &gone, &special)).await?;
         self.shared.work.give_back(connection).await;
         let mut hold = self.hold();
         for settlement in settlements {
             hold.finish(settlement.entry().id);
         }
-        Ok(())
+        Ok(frees)
     }
 
     async fn settle_on(
@@ -62,7 +65,7 @@ impl PgOutbox {
         connection: &mut PgConnection,
         gone: &Gone,
         special: &[(&Settlement, Claim)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         if special.is_empty() {
             return self.delete(connection, gone).await;
         }
@@ -72,19 +75,21 @@ impl PgOutbox {
             self.settle_specially(&mut transaction, settlement, claim).await?;
         }
         self.delete(&mut transaction, gone).await?;
-        transaction.commit().await.map_err(failed)
+        transaction.commit().await.map_err(failed)?;
+        Ok(true)
     }
 
-    /// Deletes in one statement, as far as the estates are still held, and notes when others have to be told.
-    async fn delete(&self, connection: &mut PgConnection, gone: &Gone) -> Result<(), StoreError> {
+    /// Deletes in one statement, as far as the estates are still held, and notes when others have to be told. Whether something may have waited here.
+    async fn delete(&self, connection: &mut PgConnection, gone: &Gone) -> Result<bool, StoreError> {
         if gone.ids.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
+        let asks = gone.ids.len() <= FEW;
         let (holder, estates) = {
             let hold = self.hold();
             (hold.holder(), hold.estates())
         };
-        let others_wait: bool = sqlx::query_scalar(include_str!("settle.sql"))
+        let (others_wait, own_waits): (bool, bool) = sqlx::query_as(include_str!("settle.sql"))
             .bind(holder)
             .bind(&gone.channels)
             .bind(&gone.message_ids)
@@ -92,13 +97,14 @@ impl PgOutbox {
             .bind(&gone.owners)
             .bind(&gone.epochs)
             .bind(estates)
+            .bind(asks)
             .fetch_one(connection)
             .await
             .map_err(|error| store_error("settling", error))?;
         if others_wait {
             self.shared.others.notify_one();
         }
-        Ok(())
+        Ok(own_waits || !asks)
     }
 
     async fn settle_specially(
@@ -119,11 +125,11 @@ impl PgOutbox {
                     let (group, attempts) = (&letter.group, letter.attempts);
                     bury(transaction, entry, group, attempts, &letter.reason).await?;
                 }
-                self.delete(transaction, &gone).await
+                self.delete(transaction, &gone).await.map(drop)
             }
             Settlement::GivenUp { reason, .. } => {
                 bury(transaction, entry, entry.addressee(), entry.attempts, reason).await?;
-                self.delete(transaction, &gone).await
+                self.delete(transaction, &gone).await.map(drop)
             }
             Settlement::Later { at, counts, .. } => {
                 let taken_back = i32::from(!counts && self.hold().counts(&entry.channel));
@@ -203,7 +209,7 @@ impl PgOutbox {
         .execute(connection)
         .await
         .map_err(failed)?;
-        self.shared.appended.notify_one();
+        self.wake();
         Ok(())
     }
 }

@@ -47,6 +47,27 @@ async fn any_program_may_insert_a_row_by_plain_sql() {
 }
 
 #[tokio::test]
+async fn what_waited_for_a_message_is_claimed_as_soon_as_that_is_settled() {
+    let fixture = fixture().await;
+    let attending = attend(&fixture.outbox).await;
+    // None of these is told of by anybody.
+    foreign(
+        &fixture,
+        r#"INSERT INTO tbx_outbox (channel, message_id, topic, ordering_key, headers, body)
+           SELECT 'c', n::text, 'a', 'k' || n % 2, '{"cloudEvents_type":"X"}', '' FROM generate_series(1, 8) n"#,
+    )
+    .await;
+    let (mut claimed, mut seen) = (attending.claim(10).await, Vec::new());
+    while !claimed.is_empty() {
+        let settlements = done(claimed);
+        seen.push(settlements.len());
+        claimed = fixture.outbox.settle_and_claim(&settlements, &[("c", 10)], Utc::now()).await.unwrap();
+    }
+    assert_eq!(seen, [2, 2, 2, 2]);
+    attending.stop().await;
+}
+
+#[tokio::test]
 async fn a_row_that_is_no_message_is_given_up_as_it_is() {
     let fixture = fixture().await;
     let attending = attend(&fixture.outbox).await;
