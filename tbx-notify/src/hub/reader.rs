@@ -329,12 +329,6 @@ impl Reader {
         self.hub.history.bounds().newest.max(self.position().offset)
     }
 
-    /// Waits until the hub has heard of all that is in the history now: who was told that something is stored finds it.
-    #[cfg(feature = "poll")]
-    pub(crate) async fn hear(&self) {
-        self.hub.hears_of(self.hub.history.bounds().newest).await;
-    }
-
     /// The position of another offset of the history.
     #[cfg(feature = "websocket")]
     pub(crate) fn position_at(&self, offset: u64) -> Position {

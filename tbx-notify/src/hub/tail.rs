@@ -214,12 +214,28 @@ impl Hub {
 
     pub(super) fn stop_admitting(&self) {
         self.0.closing.store(true, Ordering::Release);
+        self.0.advanced.notify_waiters();
     }
 
     /// The newest offset of the history, of which the hub may not have heard yet.
     #[cfg(feature = "websocket")]
     pub(crate) fn newest(&self) -> u64 {
         self.0.history.bounds().newest
+    }
+
+    /// Waits until it has heard of all that is in the history now: who was told that something is stored finds it.
+    #[cfg(feature = "poll")]
+    pub(crate) async fn catch_up(&self) {
+        let newest = self.0.history.bounds().newest;
+        loop {
+            // Registered before looking, so that what comes in between is not missed.
+            let mut advanced = std::pin::pin!(self.0.advanced.notified());
+            advanced.as_mut().enable();
+            if self.0.head() >= newest || self.is_closing() {
+                return;
+            }
+            advanced.await;
+        }
     }
 
     /// The tasks of connections that the crate has spawned itself; [`drain`](Self::drain) waits for them.
@@ -246,20 +262,6 @@ impl Shared {
 
     pub(super) fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
-    }
-
-    /// Waits until the hub has heard of everything up to `offset`.
-    #[cfg(feature = "poll")]
-    pub(super) async fn hears_of(&self, offset: u64) {
-        loop {
-            // Registered before looking, so that what comes in between is not missed.
-            let mut advanced = std::pin::pin!(self.advanced.notified());
-            advanced.as_mut().enable();
-            if self.head() >= offset {
-                return;
-            }
-            advanced.await;
-        }
     }
 
     /// Logs that the history could not be read: once in a while, because thousands of readers may find that at once.

@@ -15,8 +15,6 @@ use crate::{Entry, Position, json};
 const ENOUGH: usize = 1 << 20;
 /// How long reading from the history may take.
 const READING: Duration = Duration::from_secs(10);
-/// How long the hub may take to hear of what is in the history, which is a moment unless the history fails.
-const HEARING: Duration = Duration::from_secs(1);
 
 /// What a client gets.
 #[derive(Debug)]
@@ -36,8 +34,6 @@ enum Step {
 impl Answer {
     /// Gathers what there is, or waits for something.
     pub(super) async fn gather(mut reader: Reader, grant: &Grant, patience: &Patience) -> Self {
-        // What is not heard of in time comes with the next answer.
-        let _ = tokio::time::timeout(HEARING, reader.hear()).await;
         let mut answer = Self { items: Vec::new(), gap: None, next: reader.position() };
         let mut size = 0;
         while answer.items.len() < patience.limit && size < ENOUGH {

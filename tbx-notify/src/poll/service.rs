@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -18,6 +19,9 @@ use crate::access::{Access, Door};
 use crate::hub::{Hub, Transport};
 use crate::rejection::Rejection;
 use crate::{TopicSet, request};
+
+/// How long the hub may take to hear of what is in the history, which is a moment unless the history fails.
+const HEARING: Duration = Duration::from_secs(1);
 
 /// Answers with notifications of a [`Hub`] as JSON. See the [module](super) for the protocol.
 #[derive(Debug, Clone)]
@@ -58,6 +62,8 @@ impl PollService {
         let answer = if parts.method == Method::HEAD {
             None
         } else {
+            // What the hub does not hear of in time comes with the next answer.
+            let _ = tokio::time::timeout(HEARING, self.hub.catch_up()).await;
             let reader = self.hub.read_as(Transport::Poll, topics, query.start());
             let reader = reader.map_err(|full| Rejection::unavailable(full.to_string()))?;
             Some(Answer::gather(reader, &grant, &patience).await.to_json())
