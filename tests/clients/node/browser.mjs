@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { constants, inflateSync } from 'node:zlib';
 import { chromium } from 'playwright-core';
 import { remember } from './processes.mjs';
+import { DEADLINE } from './wait.mjs';
 
 /** Where screenshots go: $TBX_TEST_ARTEFACTS, else a new folder that is told. */
 const artefacts = process.env.TBX_TEST_ARTEFACTS ?? mkdtempSync(join(tmpdir(), 'tbx-artefacts-'));
@@ -31,7 +32,7 @@ export async function openPage(t, browser, url, options = {}) {
   const context = await browser.newContext(options);
   t.after(() => context.close());
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(DEADLINE);
   const complaints = [];
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) complaints.push(`console: ${message.text()} ${message.location().url}`);

@@ -119,7 +119,7 @@ test('students written while the connection is cut again and again are all told 
   const written = [];
   let writing = true;
   const writer = async () => {
-    while (writing && written.length < 2_000) {
+    while (writing && written.length < 400) {
       const { id } = await students.create();
       await students.change(id, { firstName: 'Second' });
       await students.remove(id);
@@ -136,7 +136,8 @@ test('students written while the connection is cut again and again are all told 
   await writers;
   await client.has(written.length * 3);
   const told = new Map(written.map((id) => [id, []]));
-  for (const { student } of client.data) told.get(student.id).push(student.version);
+  // Another test's student may still be told.
+  for (const { student } of client.data) told.get(student.id)?.push(student.version);
   for (const [id, versions] of told) assert.deepEqual(versions, [1, 2, 3], id);
   assert.deepEqual(client.gaps, []);
 });

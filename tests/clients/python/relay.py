@@ -1,6 +1,7 @@
 """A TCP relay that kills connections: the network between a client and the server."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 from urllib.parse import urlsplit
@@ -29,8 +30,9 @@ class Relay:
         """Kills every connection the hard way, with a reset on both sides; gives how many ends there were."""
         writers = list(self._writers)
         for writer in writers:
-            # Lingering for no time turns a close into a reset.
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # Lingering for no time turns a close into a reset. One that has just ended has no socket any more.
+            with contextlib.suppress(OSError):
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
         return len(writers)
 

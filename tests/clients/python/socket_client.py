@@ -7,7 +7,7 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from wait import until
+from wait import DEADLINE, until
 
 
 class SocketClient:
@@ -19,7 +19,7 @@ class SocketClient:
 
     async def __aenter__(self) -> "SocketClient":
         # Resumed clients may get large messages in one go.
-        self.socket = await connect(self.url, max_size=None)
+        self.socket = await connect(self.url, max_size=None, open_timeout=DEADLINE)
         self._task = asyncio.create_task(self._listen())
         return self
 

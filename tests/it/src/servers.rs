@@ -1,11 +1,15 @@
 //! Servers that a test may end: RabbitMQ, Redis and PostgreSQL of its own, by `tests/services/server`.
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::within;
+/// How long the script may take: longer than it waits itself, three times a minute at most, so that it can say what it waited for.
+const PATIENCE: Duration = Duration::from_secs(200);
 
 /// One of the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +47,7 @@ pub struct Servers {
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 impl Servers {
-    /// Waits for its turn, and sees to it that all of them run.
+    /// Waits for its turn. All of them run, unless a test before it failed half-way.
     ///
     /// # Panics
     ///
@@ -124,17 +128,20 @@ impl Servers {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../services/server");
         let mut command = Command::new(script);
         command.arg(server.name()).arg(action).arg(self.folder.join(server.name())).kill_on_drop(true);
-        // The server that it starts keeps what it inherits.
-        let output = match action {
-            "start" => {
-                command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-                let status = within("the server starts", command.status()).await.unwrap();
-                assert!(status.success(), "{} {action}: {status}", server.name());
-                return String::new();
-            }
-            _ => within("the script ends", command.output()).await.unwrap(),
+        // Into files: the server that it starts keeps what it inherits, so the end of a pipe cannot be waited for.
+        let (answer, said) = (self.note(server, "answer"), self.note(server, "said"));
+        command.stdout(File::create(&answer).unwrap()).stderr(File::create(&said).unwrap());
+        let status = tokio::time::timeout(PATIENCE, command.status()).await;
+        let said = std::fs::read_to_string(said).unwrap();
+        let Ok(status) = status else {
+            panic!("{} {action}: not within {PATIENCE:?}\n{said}", server.name())
         };
-        assert!(output.status.success(), "{} {action}: {output:?}", server.name());
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        let status = status.unwrap();
+        assert!(status.success(), "{} {action}: {status}\n{said}", server.name());
+        std::fs::read_to_string(answer).unwrap().trim().to_owned()
+    }
+
+    fn note(&self, server: Server, what: &str) -> PathBuf {
+        self.folder.join(format!("{}.{what}", server.name()))
     }
 }

@@ -1,5 +1,6 @@
 //! A key prefix of Redis.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::SocketAddr;
 
 use crate::url::Url;
@@ -47,12 +48,14 @@ impl Keyspace {
         let databases: Vec<String> =
             redis::cmd("CONFIG").arg("GET").arg("databases").query(&mut connection).unwrap();
         let databases: u32 = databases[1].parse().unwrap();
-        for number in 1..databases {
+        // Not the lowest first: what a host that was killed had sent may still come to one that was just given back.
+        let (free, first) = (u64::from(databases - 1), RandomState::new().build_hasher().finish());
+        for number in (0..free).map(|step| 1 + (first % free + step) % free) {
             redis::cmd("SELECT").arg(number).exec(&mut connection).unwrap();
             let taken: bool =
                 redis::cmd("SETNX").arg(TAKEN).arg(&keyspace.prefix).query(&mut connection).unwrap();
             if taken {
-                keyspace.database = Some(number);
+                keyspace.database = u32::try_from(number).ok();
                 return keyspace;
             }
         }

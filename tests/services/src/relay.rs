@@ -83,11 +83,7 @@ impl Relay {
         let _ = self.control.accepted.subscribe().wait_for(|accepted| *accepted >= count).await;
     }
 
-    /// Ends every connection once, and waits until they are gone; new ones are accepted.
-    ///
-    /// # Panics
-    ///
-    /// When they do not end.
+    /// Ends every connection once, and waits until they are gone, or for a moment: clients that come back at once count too. New ones are accepted.
     pub async fn cut(&self) {
         // Those that come meanwhile are not meant.
         let before = *self.control.cuts.borrow() + 1;
