@@ -61,8 +61,8 @@ pub trait OutboxStore: Send + Sync {
     async fn charge(&self, id: i64) -> Result<(), StoreError>;
 
     /// Settles what is finished and claims, for each channel, up to so many messages that are due at `now`, oldest first. A claimed message is
-    /// handed over, with the attempt counted. Where something is settled, messages of others that this store was not told of may be left to a call that
-    /// comes later; one that settles nothing always looks.
+    /// handed over, with the attempt counted. Where something is settled, what this store was not told of may be left for a moment, after which
+    /// [`appended`](Self::appended) ends; a call that settles nothing always looks.
     ///
     /// # Errors
     ///

@@ -47,8 +47,8 @@ impl PgOutbox {
         wanted: &[(&str, usize)],
         now: DateTime<Utc>,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
-        let (lanes, under_way, holder, news) = {
-            let hold = self.hold();
+        let (lanes, under_way, holder, look) = {
+            let mut hold = self.hold();
             if !hold.is_valid() {
                 let error =
                     StoreError::new(StoreErrorKind::Unavailable, "the lease of the relay is not renewed");
@@ -67,18 +67,18 @@ impl PgOutbox {
                     Lane { owner, channel, wanted, from }
                 })
                 .collect();
-            (lanes, hold.under_way(), hold.holder(), hold.news())
+            if lanes.is_empty() {
+                return Ok(Vec::new());
+            }
+            (lanes, hold.under_way(), hold.holder(), hold.look())
         };
-        if lanes.is_empty() {
-            return Ok(Vec::new());
-        }
         let mut connection = self.shared.work.take().await?;
         let (entries, found_all) =
             within("claiming messages", self.claim_on(&mut connection, holder, &lanes, under_way, now))
                 .await?;
         self.shared.work.give_back(connection).await;
         let looked_everywhere = wanted.iter().all(|(_, wanted)| *wanted > 0);
-        self.hold().looked(news, found_all && looked_everywhere);
+        self.hold().looked(look, found_all && looked_everywhere);
         Ok(entries)
     }
 
@@ -135,7 +135,7 @@ impl PgOutbox {
         Ok((entries, found_all))
     }
 
-    /// Where each lane goes on next time; wakes the relay when there may be more right away. Whether each lane came to its end.
+    /// Where each lane goes on next time; wakes the relay when there may be more right away. Whether each lane was gone through from its beginning to its end.
     fn move_cursors(
         &self,
         lanes: &[Lane],
@@ -153,7 +153,8 @@ impl PgOutbox {
         for (number, lane) in lanes.iter().enumerate() {
             let filled = taken.get(&*lane.channel).is_some_and(|taken| *taken >= lane.wanted);
             let mut cursor = lane.from.clone();
-            all_ended &= !filled;
+            let began_within = !lane.from.key.is_empty() || lane.from.id != 0;
+            all_ended &= !filled && !began_within;
             if filled {
                 // What was found beyond is found again.
                 for (_, row) in chosen.iter().filter(|(lane, _)| *lane == number) {
@@ -168,7 +169,6 @@ impl PgOutbox {
                 let of = |keyed| reaches.get(&(number, keyed)).cloned().unwrap_or_default();
                 let (keyed, plain) = (of(true), of(false));
                 let unfinished = keyed.looked_at >= budget(lane) || plain.looked_at >= budget(lane);
-                let began_within = !lane.from.key.is_empty() || lane.from.id != 0;
                 let ended = |reach: &Reach| reach.looked_at < budget(lane);
                 cursor = Cursor {
                     key: if ended(&keyed) { String::new() } else { keyed.last_key },

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::FOREIGN;
 use crate::outbox::{OutboxEntry, Tidings};
 
-/// How long a look that found everything, but for what waits for messages under way, stands: beside what is told of, others insert rows and rows become due.
+/// How long a look that found everything, but for what waits for messages under way, stands: others insert rows without a word, and rows become due.
 const STANDS: Duration = Duration::from_millis(100);
 
 /// Estates, what is under way in them, and where the search for more goes on.
@@ -33,8 +33,17 @@ pub(super) struct Hold {
     waits_for_others: bool,
     /// Grows with each sign that there may be more to claim.
     news: u64,
-    /// When a look found everything but what waits for messages under way, and of how much news it knew.
-    found_all: Option<(u64, Instant)>,
+    /// The last look, if it found everything but what waits for messages under way.
+    found_all: Option<Look>,
+    /// When to look again because a look was passed over.
+    look_at: Option<Instant>,
+}
+
+/// When a look began, and how much had been heard by then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    news: u64,
+    at: Instant,
 }
 
 /// What a message under way was claimed as.
@@ -62,6 +71,8 @@ impl Hold {
             holder: Uuid::new_v4(),
             lost,
             counted: counted.iter().map(|channel| (*channel).to_owned()).collect(),
+            // A look of the one before may still come to its end.
+            news: self.news + 1,
             ..Self::default()
         };
     }
@@ -204,21 +215,31 @@ impl Hold {
         self.news += 1;
     }
 
-    /// How much was heard so far, for a look that begins.
-    pub(super) fn news(&self) -> u64 {
-        self.news
+    /// A look begins.
+    pub(super) fn look(&mut self) -> Look {
+        self.look_at = None;
+        Look { news: self.news, at: Instant::now() }
     }
 
-    /// A look that began after so much news has ended.
-    pub(super) fn looked(&mut self, news: u64, found_all: bool) {
-        self.found_all = found_all.then(|| (news, Instant::now()));
+    /// A look has ended.
+    pub(super) fn looked(&mut self, look: Look, found_all: bool) {
+        self.found_all = found_all.then_some(look);
     }
 
-    /// Whether another look would find nothing but what waited for a message under way: the last one found everything else a moment ago, and nothing was
-    /// heard since it began.
-    pub(super) fn is_exhausted(&self) -> bool {
-        let stands = |(news, at): (u64, Instant)| news == self.news && at.elapsed() < STANDS;
-        self.is_valid() && self.found_all.is_some_and(stands)
+    /// Whether a look may be passed over, for a moment: the last one found everything but what waits for messages under way, and nothing was heard since it
+    /// began.
+    pub(super) fn pass_over(&mut self) -> bool {
+        let Some(last) = self.found_all.filter(|last| last.news == self.news) else { return false };
+        let passes = self.is_valid() && last.at.elapsed() < STANDS;
+        if passes {
+            self.look_at = Some(last.at + STANDS);
+        }
+        passes
+    }
+
+    /// When to look again because a look was passed over.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        self.look_at
     }
 
     pub(super) fn tidings(&mut self) -> Tidings {
@@ -248,21 +269,37 @@ mod tests {
     fn what_was_heard_of_during_a_look_is_looked_for_after_it() {
         let mut hold = Hold::default();
         renewed(&mut hold, Uuid::new_v4(), 1);
-        assert!(!hold.is_exhausted(), "nobody has looked");
-        let news = hold.news();
-        hold.looked(news, true);
-        assert!(hold.is_exhausted());
-        hold.looked(news, false);
-        assert!(!hold.is_exhausted(), "something was left");
+        assert!(!hold.pass_over(), "nobody has looked");
+        let look = hold.look();
+        hold.looked(look, true);
+        assert!(hold.pass_over());
+        hold.looked(look, false);
+        assert!(!hold.pass_over(), "something was left");
 
-        let news = hold.news();
+        let look = hold.look();
         hold.hear();
-        hold.looked(news, true);
-        assert!(!hold.is_exhausted());
-        hold.looked(hold.news(), true);
-        assert!(hold.is_exhausted());
+        hold.looked(look, true);
+        assert!(!hold.pass_over());
+        let look = hold.look();
+        hold.looked(look, true);
+        assert!(hold.pass_over());
         hold.end();
-        assert!(!hold.is_exhausted(), "nothing is held");
+        assert!(!hold.pass_over(), "nothing is held");
+    }
+
+    #[test]
+    fn what_is_passed_over_is_looked_at_a_moment_later() {
+        let mut hold = Hold::default();
+        renewed(&mut hold, Uuid::new_v4(), 1);
+        let look = hold.look();
+        hold.looked(look, true);
+        assert_eq!(hold.look_at(), None);
+        assert!(hold.pass_over());
+        assert_eq!(hold.look_at(), Some(look.at + STANDS));
+        hold.looked(Look { at: look.at - STANDS, ..look }, true);
+        assert!(!hold.pass_over(), "that was long ago");
+        hold.look();
+        assert_eq!(hold.look_at(), None);
     }
 
     #[test]

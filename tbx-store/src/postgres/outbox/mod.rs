@@ -8,7 +8,7 @@ mod settle;
 mod stats;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -231,19 +231,24 @@ impl OutboxStore for PgOutbox {
         wanted: &[(&str, usize)],
         now: DateTime<Utc>,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
-        let frees = self.settle(settlements).await?;
-        // A look costs the server more than anything else here.
-        if !frees && self.hold().is_exhausted() {
+        if self.settle(settlements).await? {
+            self.hold().hear();
+        } else if self.hold().pass_over() {
+            // A look costs the server more than anything else here.
             return Ok(Vec::new());
         }
         self.claim(wanted, now).await
     }
 
     async fn appended(&self) {
-        let overhears = self.hold().waits_for_others();
+        let (overhears, look_at) = {
+            let hold = self.hold();
+            (hold.waits_for_others(), hold.look_at())
+        };
         tokio::select! {
             () = self.shared.appended.notified() => {}
             () = tokio::time::sleep(LOOK_AGAIN), if overhears => {}
+            () = until(look_at), if look_at.is_some() => {}
         }
     }
 
@@ -254,6 +259,12 @@ impl OutboxStore for PgOutbox {
 
     async fn stats(&self) -> Result<OutboxStats, StoreError> {
         self.count().await
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    if let Some(time) = time {
+        tokio::time::sleep_until(time.into()).await;
     }
 }
 

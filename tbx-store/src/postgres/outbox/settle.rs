@@ -104,7 +104,7 @@ impl PgOutbox {
         if others_wait {
             self.shared.others.notify_one();
         }
-        Ok(own_waits || !asks)
+        Ok(own_waits || others_wait || !asks)
     }
 
     async fn settle_specially(

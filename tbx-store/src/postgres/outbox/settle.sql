@@ -13,7 +13,9 @@ WITH gone AS (
         )
     RETURNING o.id, o.key_hash
 )
-SELECT coalesce(bool_or(next.owner <> ALL ($7::uuid[])), false), coalesce(bool_or(next.owner = ANY ($7::uuid[])), false)
+SELECT coalesce(bool_or(next.owner <> ALL ($7::uuid[])), false),
+       -- Of what was gone already nothing is known.
+       coalesce(bool_or(next.owner = ANY ($7::uuid[])), false) OR count(g.id) < cardinality($4::bigint[])
 FROM gone g LEFT JOIN LATERAL (
     SELECT o.owner FROM tbx_outbox o
     -- The first condition is asked once: where nobody else has an estate, nobody else waits.

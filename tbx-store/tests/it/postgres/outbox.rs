@@ -68,6 +68,29 @@ async fn what_waited_for_a_message_is_claimed_as_soon_as_that_is_settled() {
 }
 
 #[tokio::test]
+async fn a_look_that_is_passed_over_after_a_settlement_is_made_up_for() {
+    let fixture = fixture().await;
+    let attending = attend(&fixture.outbox).await;
+    let insert = |id: &'static str| {
+        let sql = format!(
+            r#"INSERT INTO tbx_outbox (channel, message_id, topic, headers, body) VALUES ('c', '{id}', 'a', '{{"cloudEvents_type":"X"}}', '')"#
+        );
+        let place = &fixture.place;
+        async move { place.execute(&sql).await }
+    };
+    insert("m-1").await;
+    let first = done(attending.claim(10).await);
+    insert("m-2").await;
+    let mut claimed = fixture.outbox.settle_and_claim(&first, &[("c", 10)], Utc::now()).await.unwrap();
+    while claimed.is_empty() {
+        tokio::time::timeout(DEADLINE, fixture.outbox.appended()).await.expect("it is looked for again");
+        claimed = attending.claim(10).await;
+    }
+    assert_eq!(claimed[0].message.id().as_str(), "m-2");
+    attending.stop().await;
+}
+
+#[tokio::test]
 async fn a_row_that_is_no_message_is_given_up_as_it_is() {
     let fixture = fixture().await;
     let attending = attend(&fixture.outbox).await;
